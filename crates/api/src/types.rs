@@ -1,0 +1,176 @@
+//! What goes over the socket, as JSON. Paths:
+//!
+//! | method and path | body | answer |
+//! |---|---|---|
+//! | `GET /v1/status` | - | [`Status`] |
+//! | `GET /v1/services` | - | `Vec<`[`ServiceView`]`>`, in the order they were added |
+//! | `POST /v1/changes` | `Vec<Change>` | [`Outcome`]: each change on its own, in order |
+//! | `POST /v1/zero` | [`Zero`] | `{}` or [`ApiError`] 404 |
+//! | `GET /v1/timeouts` | - | `xlvs_model::Timeouts` |
+//! | `GET /v1/connections?service=&server=&state=&limit=` | - | [`Connections`] |
+//! | `POST /v1/detach` | - | `{}`; the daemon takes everything out of the kernel and ends |
+//!
+//! An answer other than 2xx carries an [`ApiError`]. A GET never changes anything.
+
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, net::SocketAddr};
+use xlvs_model::{Fault, Method, Scheduler, ServerKey, ServiceKey, Timeouts};
+
+/// Counters since the start or the last `zero`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Connections scheduled.
+    pub connections: u64,
+    /// Packets from clients.
+    pub in_packets: u64,
+    /// Packets from servers (seen with NAT alone).
+    pub out_packets: u64,
+    /// Bytes from clients, IP header included.
+    pub in_bytes: u64,
+    /// Bytes from servers, IP header included.
+    pub out_bytes: u64,
+}
+
+/// A service as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceView {
+    /// Protocol, address and port.
+    pub key: ServiceKey,
+    /// Its scheduler.
+    pub scheduler: Scheduler,
+    /// Of all its servers, past ones too.
+    pub stats: Stats,
+    /// The one added last first.
+    pub servers: Vec<ServerView>,
+}
+
+/// A server as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerView {
+    /// Address and port.
+    pub address: ServerKey,
+    /// How packets reach it.
+    pub method: Method,
+    /// What was asked for.
+    pub weight: u32,
+    /// Connections in ESTABLISHED, `SYN_SENT`, `SYN_RECV` or SYNACK.
+    pub active: u32,
+    /// All its other connections.
+    pub inactive: u32,
+    /// Its counters.
+    pub stats: Stats,
+    /// Where packets to it go now.
+    pub next_hop: NextHop,
+}
+
+/// Where packets to a server go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum NextHop {
+    /// The server is this host.
+    Local,
+    /// To this neighbour.
+    Neighbour {
+        /// The interface's name.
+        interface: String,
+        /// The neighbour's Ethernet address.
+        mac: String,
+        /// Bytes that an IP packet may have there.
+        mtu: u32,
+    },
+    /// Nobody answers for it yet: packets are dropped as `no_neighbour`.
+    Unresolved {
+        /// What is known: "no route", "neighbour 10.0.0.9 on eth0 does not answer".
+        why: String,
+    },
+}
+
+/// A connection as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionView {
+    /// The service it came to.
+    pub service: ServiceKey,
+    /// The client's end.
+    pub client: SocketAddr,
+    /// The server's end.
+    pub server: SocketAddr,
+    /// `ESTABLISHED`, `FIN_WAIT`... (TCP) or `UDP`.
+    pub state: String,
+    /// Seconds until it expires.
+    pub expires_s: u64,
+    /// How its packets reach the server.
+    pub method: Method,
+}
+
+/// Connections, perhaps not all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connections {
+    /// In no order.
+    pub connections: Vec<ConnectionView>,
+    /// There are more than `limit` let through.
+    pub truncated: bool,
+}
+
+/// One interface of the director.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceView {
+    /// Its name.
+    pub name: String,
+    /// `native` or `generic`.
+    pub xdp_mode: String,
+}
+
+/// The director at a glance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The daemon's version.
+    pub version: String,
+    /// The instance's name.
+    pub instance: String,
+    /// The daemon's process.
+    pub pid: u32,
+    /// Where packets come in.
+    pub interfaces: Vec<InterfaceView>,
+    /// Services.
+    pub services: usize,
+    /// Servers, over all services.
+    pub servers: usize,
+    /// Connection entries in use (NAT takes two for a connection).
+    pub connection_entries: u64,
+    /// Connection entries that there is room for.
+    pub connection_capacity: u64,
+    /// Packets by what became of them: the names of the data plane's reasons.
+    pub packets: BTreeMap<String, u64>,
+    /// What needs a person: "large-receive-offload merges frames on eth0: ethtool -K eth0 lro off".
+    pub warnings: Vec<String>,
+}
+
+/// What became of each of the changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// In the order of the request; `null` is done.
+    pub faults: Vec<Option<Fault>>,
+    /// Set when the changes are in force but could not be written to disk.
+    pub not_saved: Option<String>,
+}
+
+/// Which counters to zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Zero {
+    /// One service, or all of them.
+    pub service: Option<ServiceKey>,
+}
+
+/// The timeouts in force.
+pub type TimeoutsView = Timeouts;
+
+/// Why a request was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiError {
+    /// A sentence: what and where.
+    pub message: String,
+    /// What to try.
+    pub hint: Option<String>,
+    /// The model's fault, where that was it.
+    pub fault: Option<Fault>,
+}
