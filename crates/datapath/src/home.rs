@@ -1,0 +1,93 @@
+//! What a home of the data path offers: the tables, and a way back to clients.
+
+use crate::{
+    Reason,
+    tables::{
+        Conn, ConnKey, Dest, Event, Live, Order, Plan, Port, Service, ServiceKey, Settings, Stats,
+    },
+};
+use core::ops::Deref;
+
+/// What became of an insertion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Insert {
+    /// It is there now.
+    Done,
+    /// Somebody else's was there first.
+    Exists,
+    /// There is no room.
+    Full,
+}
+
+/// The way to an address, as the host's routing tables have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// By this port to this neighbour ([`Mac::to_u64`](xlvs_wire::Mac::to_u64)).
+    Found {
+        /// Index into `ports`.
+        port: u16,
+        /// The neighbour.
+        mac: u64,
+    },
+    /// The neighbour on this interface did not answer yet.
+    NoNeighbour {
+        /// The interface.
+        ifindex: u32,
+        /// The neighbour's address.
+        addr: u32,
+    },
+    /// There is no route.
+    None,
+    /// The host must not forward.
+    ForwardingOff,
+}
+
+/// The body of a loop over the orders of a plan: a value with a method, because the kernel's
+/// `bpf_loop` hands its callback one pointer.
+pub trait VisitOrder {
+    /// False stops the loop.
+    fn visit(&mut self, position: u32, order: &Order) -> bool;
+}
+
+/// The tables. Everything takes `&self`: entries change through their cells, and several CPUs share
+/// the tables in the kernel anyway. An entry that was looked up stays readable when it is removed; in
+/// the kernel it may then turn into another one, which is why a [`Word`](crate::tables::Word) holds
+/// all that a state change needs to be sure of.
+pub trait Tables {
+    /// `&Conn` in the kernel, a counted reference in userspace.
+    type ConnRef<'a>: Deref<Target = Conn>
+    where
+        Self: 'a;
+
+    /// What is the same for all packets.
+    fn settings(&self) -> Option<&Settings>;
+    /// The service of this key.
+    fn service(&self, key: &ServiceKey) -> Option<Service>;
+    /// A plan by its index.
+    fn plan(&self, index: u32) -> Option<&Plan>;
+    /// A destination by its slot.
+    fn dest(&self, slot: u32) -> Option<&Dest>;
+    /// Its connections.
+    fn live(&self, slot: u32) -> Option<&Live>;
+    /// Changes its counters (of this CPU).
+    fn stats(&self, slot: u32, change: impl FnOnce(&mut Stats));
+    /// A port by its index.
+    fn port(&self, index: u32) -> Option<&Port>;
+    /// The connection of this key.
+    fn conn(&self, key: &ConnKey) -> Option<Self::ConnRef<'_>>;
+    /// Puts a connection in, if there is none of its key.
+    fn conn_insert(&self, key: &ConnKey, conn: &Conn) -> Insert;
+    /// Takes a connection out.
+    fn conn_remove(&self, key: &ConnKey);
+    /// Counts a packet.
+    fn count(&self, reason: Reason);
+    /// The way to `dst` for a packet of `len` bytes from `src` that came by `ifindex`.
+    fn route(&self, src: u32, dst: u32, ifindex: u32) -> Route;
+    /// Tells userspace; may be lost.
+    fn tell(&self, event: Event);
+    /// How many ICMP messages were made in the second `tick` before this one.
+    fn icmp_made(&self, tick: u64) -> u32;
+    /// Shows `visitor` the orders `first..first + count`, beginning with the `start`th and wrapping,
+    /// until it says no. By value: the kernel's callback finds it on the stack.
+    fn scan<V: VisitOrder>(&self, first: u32, count: u32, start: u32, visitor: V) -> V;
+}

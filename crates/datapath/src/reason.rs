@@ -1,0 +1,124 @@
+use core::fmt;
+
+/// What the home must do with the packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// To the kernel's stack: untouched, or rewritten for a server on this very host.
+    Pass,
+    /// Nowhere.
+    Drop,
+    /// Out again, by the interface that [`Sent`](crate::Sent) names.
+    Send,
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// What became of a packet, and why: the index of a counter, and the verdict at once. The
+        /// order is pass, drop, send.
+        #[repr(u32)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Reason { $($(#[$doc])* $name,)* }
+
+        impl Reason {
+            /// All of them, in the order of their counters.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The name that people see.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => $text),* }
+            }
+        }
+    };
+}
+
+reasons! {
+    // To the kernel.
+    /// No IPv4: ARP, IPv6, tagged frames, or too short to tell.
+    NotIpv4 = "not_ipv4",
+    /// A protocol that no service can have.
+    OtherProtocol = "other_protocol",
+    /// IPv4 that no host would take: the kernel counts and drops it.
+    BadHeader = "bad_header",
+    /// A fragment for an address without services.
+    OtherFragment = "other_fragment",
+    /// There is no service at all.
+    Idle = "idle",
+    /// No service, no connection: the host's own traffic.
+    NoService = "no_service",
+    /// A TCP segment to a service that begins no connection and belongs to none.
+    NoConnection = "no_connection",
+    /// For a server on this host, by direct routing or tunnel: as it came.
+    LocalDirect = "local_direct",
+    /// For a server on this host, by NAT: rewritten.
+    LocalNat = "local_nat",
+    // Nowhere.
+    /// A fragment for an address with services.
+    Fragment = "fragment",
+    /// The connection's server was removed.
+    ServerRemoved = "server_removed",
+    /// No server is left, and the client was told so often enough.
+    NoServer = "no_server",
+    /// The connection table is full.
+    TableFull = "table_full",
+    /// Another connection of this client holds the server's end already.
+    ReplyKeyTaken = "reply_key_taken",
+    /// The connection's entry was being removed at this very moment.
+    EntryBusy = "entry_busy",
+    /// Connections are moving to a newer table, and this one may be among them.
+    Migrating = "migrating",
+    /// The server's neighbour, or the client's, is not known yet.
+    NoNeighbour = "no_neighbour",
+    /// There is no route to the client.
+    NoRoute = "no_route",
+    /// The host must not forward (`net.ipv4.ip_forward`), so there is no way back to the client.
+    ForwardingOff = "forwarding_off",
+    /// Too long for the way on, and may not be answered with ICMP.
+    TooBig = "too_big",
+    /// Longer than the interface it came by carries: merged by an offload.
+    Merged = "merged",
+    /// The hop count ran out, and the sender was told so often enough.
+    TtlExpired = "ttl_expired",
+    /// The frame's buffer has no room for the outer header.
+    NoHeadroom = "no_headroom",
+    /// A table disagrees with itself; a bug or a torn update.
+    Inconsistent = "inconsistent",
+    // Out again.
+    /// By direct routing.
+    SentDirect = "sent_direct",
+    /// By NAT, to the server.
+    SentNat = "sent_nat",
+    /// By NAT, to the client.
+    SentNatReply = "sent_nat_reply",
+    /// By tunnel.
+    SentTunnel = "sent_tunnel",
+    /// ICMP "port unreachable" to the client: no server is left.
+    SentUnreachable = "sent_port_unreachable",
+    /// ICMP "fragmentation needed" to the sender.
+    SentFragNeeded = "sent_frag_needed",
+    /// ICMP "time exceeded" to the sender.
+    SentTimeExceeded = "sent_time_exceeded",
+}
+
+impl Reason {
+    /// How many there are.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// What it means for the packet.
+    #[inline(always)]
+    pub const fn verdict(self) -> Verdict {
+        let n = self as u32;
+        if n < Self::Fragment as u32 {
+            Verdict::Pass
+        } else if n < Self::SentDirect as u32 {
+            Verdict::Drop
+        } else {
+            Verdict::Send
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,314 @@
+//! What the tables hold. Layouts are the maps' (`repr(C)`, no padding); changing one changes the
+//! ABI: see [`ABI`]. Addresses and ports are in wire order unless a name ends in `_host`.
+//!
+//! ```text
+//! services: ServiceKey -> Service -> plans[plan] -> orders[first..first + count] -> dests[slot]
+//! connections: ConnKey -> Conn -> dests[slot]           live[slot], stats[slot] beside dests[slot]
+//! ```
+//!
+//! A service's servers are a *plan*: an immutable run of `orders` and the scheduler's memory of where
+//! it was. Any change of the list writes a new plan elsewhere and then swaps the service's element, so
+//! a packet sees all of the old list or all of the new. A destination keeps its slot until its last
+//! connection is gone, so connections name it by number.
+
+use crate::{Cell32, Cell64};
+use xlvs_wire::Mac;
+
+/// The version of the layouts below. Tables of another version are migrated, entry by entry.
+pub const ABI: u32 = if cfg!(feature = "abi-next") { 2 } else { 1 };
+
+/// What identifies a service. All zero but the address: "this address has services".
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServiceKey {
+    /// Virtual address.
+    pub addr: u32,
+    /// Virtual port.
+    pub port: u16,
+    /// IP protocol.
+    pub protocol: u16,
+}
+
+/// A virtual service: which plan is in force.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Index into `plans`.
+    pub plan: u32,
+    /// A [`Scheduler`](xlvs_sched::Scheduler) as a number.
+    pub scheduler: u32,
+}
+
+/// A list of servers in force, and the scheduler's memory.
+#[repr(C)]
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Where the scheduler is: see `xlvs_sched`.
+    pub state: Cell64,
+    /// The first of its orders.
+    pub first: u32,
+    /// How many follow.
+    pub count: u32,
+    /// wrr: greatest common divisor of the weights.
+    pub divisor: u32,
+    /// wrr: greatest weight less (divisor - 1).
+    pub max_weight: u32,
+}
+
+/// A server's place in a plan.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// Index into `dests`.
+    pub slot: u32,
+    /// Its weight.
+    pub weight: u32,
+}
+
+/// A real server: one cache line, written by userspace alone.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dest {
+    /// Its address.
+    pub addr: u32,
+    /// The outer source address of a tunnel to it.
+    pub tunnel_src: u32,
+    /// The address of the service it belongs to.
+    pub vaddr: u32,
+    /// Its port.
+    pub port: u16,
+    /// The port of the service it belongs to.
+    pub vport: u16,
+    /// IP protocol of the service.
+    pub protocol: u8,
+    /// Forwarding method of new connections: `METHOD_*`.
+    pub method: u8,
+    /// `DEST_*`.
+    pub flags: u8,
+    /// Which of `hops` is in force.
+    pub hop: u8,
+    /// The next hop, and room to write the next one before it is put in force.
+    pub hops: [Hop; 2],
+    /// Room.
+    pub reserved: u32,
+}
+
+/// Where frames go.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hop {
+    /// The neighbour.
+    pub dmac: Mac,
+    /// Our own address on that interface.
+    pub smac: Mac,
+    /// By which interface.
+    pub ifindex: u32,
+    /// What an IP packet may measure there.
+    pub mtu: u16,
+    /// `HOP_*`.
+    pub kind: u16,
+}
+
+/// Connections of a destination, for the schedulers: always equal to a census of the table.
+#[repr(C)]
+#[derive(Clone, Debug)]
+pub struct Live {
+    /// In ESTABLISHED, `SYN_SENT`, `SYN_RECV` or SYNACK.
+    pub active: Cell32,
+    /// All others.
+    pub inactive: Cell32,
+}
+
+/// Counters of a destination, one for each CPU: plain additions.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Connections scheduled.
+    pub connections: u64,
+    /// Packets from clients.
+    pub in_packets: u64,
+    /// Packets from servers.
+    pub out_packets: u64,
+    /// Bytes from clients, IP header included.
+    pub in_bytes: u64,
+    /// Bytes from servers, IP header included.
+    pub out_bytes: u64,
+}
+
+/// A flow as its packets show it: the client's (to the service), or with NAT the answers' (from the
+/// real server to the client). One look-up finds either.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnKey {
+    /// Source address.
+    pub src: u32,
+    /// Destination address.
+    pub dst: u32,
+    /// Source port.
+    pub sport: u16,
+    /// Destination port.
+    pub dport: u16,
+    /// IP protocol; as wide as the rest of the line: padding would be a call of `memset`.
+    pub protocol: u32,
+}
+
+/// A connection, or with NAT its entry for answers, which keeps a copy of the word and its own
+/// expiry: an established connection touches one entry in either direction.
+#[repr(C)]
+#[derive(Clone, Debug)]
+pub struct Conn {
+    /// The next version's tables have room for more.
+    #[cfg(feature = "abi-next")]
+    pub next: u64,
+    /// When it dies if nothing comes, in nanoseconds of the monotonic clock.
+    pub expires: Cell64,
+    /// State, flags, generation and destination in one, for compare-and-swap: see [`Word`].
+    pub word: Cell64,
+    /// Entries for answers: the way to the client. The neighbour's Ethernet address in the low 48
+    /// bits, the index of the port in the high 16. Good while the tick in `origin` is the present one.
+    pub hop: Cell64,
+    /// Entries for answers: the service's address (32 bits) and port (16), and when `hop` was found.
+    pub origin: Cell64,
+}
+
+/// An interface of the host, by a small number.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Port {
+    /// The kernel's number for it.
+    pub ifindex: u32,
+    /// What an IP packet may measure there; 0: no such port.
+    pub mtu: u16,
+    /// Our address there.
+    pub mac: Mac,
+}
+
+/// What is the same for all packets.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Idle timeouts in nanoseconds, by [`Timeout`](crate::state) index.
+    pub timeouts: [u64; 16],
+    /// How many services there are: with none, every packet is the kernel's.
+    pub services: u32,
+    /// `SETTING_*`.
+    pub flags: u32,
+    /// Bumped when routes or neighbours change: the ways to clients are then looked up anew.
+    pub routes: u32,
+    /// Room.
+    pub reserved: u32,
+}
+
+/// What XDP asks of userspace.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// `EVENT_*`.
+    pub kind: u32,
+    /// The interface concerned.
+    pub ifindex: u32,
+    /// The address concerned.
+    pub addr: u32,
+    /// Room.
+    pub reserved: u32,
+}
+
+/// [`Conn::word`] taken apart. From the lowest bit: state (8), flags (8), generation (16, counts the
+/// entry's lives), destination (32).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Word(pub u64);
+
+impl Word {
+    /// A first life.
+    #[inline(always)]
+    pub const fn new(state: u8, flags: u8, dest: u32) -> Self {
+        Self(state as u64 | (flags as u64) << 8 | (dest as u64) << 32)
+    }
+    /// `state::*`.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the field is the low byte")]
+    pub const fn state(self) -> u8 {
+        self.0 as u8
+    }
+    /// `CONN_*`.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the field is the second byte")]
+    pub const fn flags(self) -> u8 {
+        (self.0 >> 8) as u8
+    }
+    /// The slot of the destination.
+    #[inline(always)]
+    pub const fn dest(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+    /// Which life of the entry this is.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the field is 16 bits")]
+    pub const fn generation(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+    /// Any of the flags is set.
+    #[inline(always)]
+    pub const fn has(self, flags: u8) -> bool {
+        self.flags() & flags != 0
+    }
+    /// How packets reach the server.
+    #[inline(always)]
+    pub const fn method(self) -> u8 {
+        self.flags() & CONN_METHOD
+    }
+    /// Another state and other flags, the same life and destination.
+    #[inline(always)]
+    pub const fn with(self, state: u8, flags: u8) -> Self {
+        Self(self.0 & !0xffff | state as u64 | (flags as u64) << 8)
+    }
+    /// The next life, with another destination.
+    #[inline(always)]
+    pub const fn reborn(self, state: u8, flags: u8, dest: u32) -> Self {
+        let generation = self.generation().wrapping_add(1);
+        Self(Self::new(state, flags, dest).0 | (generation as u64) << 16)
+    }
+}
+
+/// [`Word::flags`]: the forwarding method, `METHOD_*`.
+pub const CONN_METHOD: u8 = 0x03;
+/// [`Word::flags`]: no packet from the server was seen (`IP_VS_CONN_F_NOOUTPUT`).
+pub const CONN_NO_OUTPUT: u8 = 0x04;
+/// [`Word::flags`]: counts as inactive (`IP_VS_CONN_F_INACTIVE`).
+pub const CONN_INACTIVE: u8 = 0x08;
+/// [`Word::flags`]: the entry for answers of a connection by NAT.
+pub const CONN_REPLY: u8 = 0x10;
+/// [`Word::flags`]: claimed by whoever removes the entry; nobody else may change it.
+pub const CONN_DEAD: u8 = 0x20;
+
+/// Forwarding methods, numbered as the kernel does (`IP_VS_CONN_F_MASQ`...).
+pub const METHOD_MASQ: u8 = 0;
+/// IP in IP.
+pub const METHOD_TUNNEL: u8 = 2;
+/// Direct routing.
+pub const METHOD_ROUTE: u8 = 3;
+
+/// [`Dest::flags`]: the slot is taken.
+pub const DEST_USED: u8 = 0x01;
+/// [`Dest::flags`]: the server is in its service's list (`IP_VS_DEST_F_AVAILABLE`).
+pub const DEST_AVAILABLE: u8 = 0x02;
+
+/// [`Hop::kind`]: nobody answers yet.
+pub const HOP_UNKNOWN: u16 = 0;
+/// [`Hop::kind`]: to a neighbour.
+pub const HOP_NEIGHBOUR: u16 = 1;
+/// [`Hop::kind`]: the server is this host.
+pub const HOP_LOCAL: u16 = 2;
+
+/// [`Settings::flags`]: connections are being moved here from older tables; what is not here yet may
+/// still come.
+pub const SETTING_MIGRATING: u32 = 0x01;
+
+/// [`Event::kind`]: the neighbour `addr` on `ifindex` is wanted.
+pub const EVENT_NEIGHBOUR: u32 = 1;
+
+const _: () = assert!(size_of::<Dest>() == 64 && size_of::<Hop>() == 20);
+const _: () = assert!(size_of::<Port>() == 12 && size_of::<Plan>() == 24);
+const _: () = assert!(size_of::<ConnKey>() == 16 && size_of::<Event>() == 16);
+const _: () = assert!(cfg!(feature = "abi-next") || size_of::<Conn>() == 32);
+const _: () = assert!(size_of::<Settings>() == 144 && size_of::<Stats>() == 40);
