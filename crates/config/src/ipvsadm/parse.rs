@@ -1,0 +1,401 @@
+//! From the words of a command line to a [`Command`].
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use xlvs_model::Timeouts;
+
+use super::{
+    Command, Refusal, Resolver, number,
+    options::{Id, MATRIX, TUNNELS, Takes, Topic, Topics, Verb},
+    popt::Popt,
+    service::{Endpoint, endpoint},
+};
+
+mod outcome;
+
+/// Reads one command line, `args` without the program's name.
+pub fn parse(args: &[String], names: &dyn Resolver) -> Result<Command, Refusal> {
+    let mut popt = Popt::new(args);
+    let mut line = Line::new();
+    match popt.option() {
+        Ok(Some((opt, argument))) => match opt.id {
+            Id::Help => return Ok(Command::Help),
+            Id::Version => return Ok(Command::Version),
+            Id::Verb(verb) => line.set_verb(verb, argument)?,
+            _ => return Err(Refusal::NoCommand),
+        },
+        Ok(None) | Err(_) => return Err(Refusal::NoCommand),
+    }
+    loop {
+        match popt.option() {
+            Ok(None) => break,
+            Ok(Some((opt, argument))) => {
+                debug_assert!(opt.takes != Takes::Argument || argument.is_some());
+                line.take(opt.id, argument, &popt, names)?;
+            }
+            Err(error) => {
+                let culprit = popt.culprit();
+                return Err(Refusal::Option(format!("{culprit}: {}", error.text())));
+            }
+        }
+    }
+    line.take_words(&popt.into_words())?;
+    line.check_sched_flags()?;
+    line.check_matrix()?;
+    line.check_meaning()?;
+    line.command()
+}
+
+/// What kind of service an option named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Tcp,
+    Udp,
+    Sctp,
+    Fwmark,
+}
+
+impl Kind {
+    /// The protocol whose port names hold.
+    const fn protocol(self) -> &'static str {
+        match self {
+            Self::Tcp | Self::Fwmark => "tcp",
+            Self::Udp => "udp",
+            Self::Sctp => "sctp",
+        }
+    }
+}
+
+/// A command line as far as it is read.
+struct Line {
+    verb: Verb,
+    topics: Topics,
+    kind: Option<Kind>,
+    service: Endpoint,
+    server: Endpoint,
+    /// `-f N -6`.
+    mark_is_ipv6: bool,
+    method: xlvs_model::Method,
+    weight: u32,
+    scheduler: String,
+    sched_flags: String,
+    tunnel: usize,
+    timeouts: Timeouts,
+}
+
+impl Line {
+    fn new() -> Self {
+        Self {
+            verb: Verb::List,
+            topics: Topics::default(),
+            kind: None,
+            service: Endpoint::default(),
+            server: Endpoint::default(),
+            mark_is_ipv6: false,
+            method: xlvs_model::Method::Route,
+            weight: 1,
+            scheduler: String::new(),
+            sched_flags: String::new(),
+            tunnel: 0,
+            timeouts: Timeouts { tcp: 0, tcp_fin: 0, udp: 0 },
+        }
+    }
+
+    fn set_verb(&mut self, verb: Verb, argument: Option<&str>) -> Result<(), Refusal> {
+        self.verb = verb;
+        let role_is_known = matches!(argument, Some("master" | "backup"));
+        match verb {
+            Verb::StartDaemon if !role_is_known => {
+                usage("illegal start-daemon parameter specified")
+            }
+            Verb::StopDaemon if !role_is_known => usage("illegal start_daemon specified"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes one option behind the command.
+    fn take(
+        &mut self,
+        id: Id,
+        argument: Option<&str>,
+        popt: &Popt<'_>,
+        names: &dyn Resolver,
+    ) -> Result<(), Refusal> {
+        let text = argument.unwrap_or_default();
+        match id {
+            Id::Verb(_) | Id::Help | Id::Version => {
+                usage(format!("invalid option `{}'", popt.culprit()))
+            }
+            Id::Tcp => self.take_service(Kind::Tcp, text, names),
+            Id::Udp => self.take_service(Kind::Udp, text, names),
+            Id::Sctp => self.take_service(Kind::Sctp, text, names),
+            Id::Fwmark => self.take_mark(text),
+            Id::Masq => self.take_method(xlvs_model::Method::Masq),
+            Id::Ipip => self.take_method(xlvs_model::Method::Tunnel),
+            Id::Gateway => self.take_method(xlvs_model::Method::Route),
+            Id::Ipv6 if self.kind == Some(Kind::Fwmark) => {
+                self.mark_is_ipv6 = true;
+                Ok(())
+            }
+            // The empty line belongs to the text.
+            Id::Ipv6 => usage("-6 used before -f\n"),
+            Id::Sort => Ok(()),
+            Id::Plain(topic) => {
+                self.once(topic)?;
+                self.take_plain(topic, argument, names)
+            }
+        }
+    }
+
+    fn take_service(
+        &mut self,
+        kind: Kind,
+        text: &str,
+        names: &dyn Resolver,
+    ) -> Result<(), Refusal> {
+        self.once(Topic::Service)?;
+        self.kind = Some(kind);
+        match endpoint(text, Some(kind.protocol()), self.service, names) {
+            Some(service) => {
+                self.service = service;
+                Ok(())
+            }
+            None => usage("illegal virtual server address[:port] specified"),
+        }
+    }
+
+    fn take_mark(&mut self, text: &str) -> Result<(), Refusal> {
+        self.once(Topic::Service)?;
+        self.kind = Some(Kind::Fwmark);
+        match number::within(text, 1, u32::MAX) {
+            Some(_) => Ok(()),
+            None => usage(format!("invalid fwmark value `{text}' specified")),
+        }
+    }
+
+    fn take_method(&mut self, method: xlvs_model::Method) -> Result<(), Refusal> {
+        self.once(Topic::Forward)?;
+        self.method = method;
+        Ok(())
+    }
+
+    /// Takes an option whose topic says what it is, and checks its argument.
+    fn take_plain(
+        &mut self,
+        topic: Topic,
+        argument: Option<&str>,
+        names: &dyn Resolver,
+    ) -> Result<(), Refusal> {
+        let text = argument.unwrap_or_default();
+        let number = |min, max, what: &str| match number::within(text, min, max) {
+            Some(number) => Ok(number),
+            None => usage(format!("illegal {what} specified")),
+        };
+        match topic {
+            Topic::Scheduler => text.clone_into(&mut self.scheduler),
+            Topic::Persistent => drop(argument.map(|t| timeout(t, 1)).transpose()?),
+            Topic::Netmask => self.check_netmask(text, names)?,
+            Topic::Server => self.take_server(text, names)?,
+            Topic::Weight => self.weight = number(0, INT_MAX, "weight")?,
+            Topic::UpperThreshold => drop(number(0, INT_MAX, "u_threshold")?),
+            Topic::LowerThreshold => drop(number(0, INT_MAX, "l_threshold")?),
+            Topic::SyncId => drop(number(0, 255, "syncid")?),
+            Topic::SchedFlags => self.sched_flags = text.chars().take(127).collect(),
+            Topic::McastGroup => check_mcast_group(text)?,
+            Topic::McastPort => drop(number(1, 65535, "mcast-port")?),
+            Topic::McastTtl => drop(number(1, 255, "mcast-ttl")?),
+            Topic::SyncMaxlen => drop(number(1, 65535 - 20 - 8, "sync-maxlen")?),
+            Topic::TunType => match TUNNELS.iter().position(|(name, _)| *name == text) {
+                Some(tunnel) => self.tunnel = tunnel,
+                None => return usage("illegal tunnel type specified"),
+            },
+            Topic::TunPort => drop(number(1, 65535, "tunnel port")?),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A real server. Without a port it gets the service's, as far as that is known by now: `-r`
+    /// before `-t` gives port 0.
+    fn take_server(&mut self, text: &str, names: &dyn Resolver) -> Result<(), Refusal> {
+        let protocol = self.kind.map(Kind::protocol);
+        match endpoint(text, protocol, self.service, names) {
+            Some(server) => {
+                self.server = server;
+                Ok(())
+            }
+            None => usage("illegal real server address[:port] specified"),
+        }
+    }
+
+    fn check_netmask(&self, text: &str, names: &dyn Resolver) -> Result<(), Refusal> {
+        if self.is_ipv6() {
+            if (1..=128).contains(&number::leading(text)) {
+                return Ok(());
+            }
+            return usage("illegal ipv6 netmask specified");
+        }
+        match number::inet_aton(text).or_else(|| names.host(text)) {
+            Some(_) => Ok(()),
+            None => usage("illegal virtual server persistent mask specified"),
+        }
+    }
+
+    fn is_ipv6(&self) -> bool {
+        self.mark_is_ipv6 || matches!(self.service.address, Some(IpAddr::V6(_)))
+    }
+
+    fn once(&mut self, topic: Topic) -> Result<(), Refusal> {
+        if self.topics.add(topic) {
+            return Ok(());
+        }
+        usage(format!("multiple '{}' options specified", name(topic)))
+    }
+
+    /// The words that belong to no option: the timeouts of `--set`, else too many.
+    fn take_words(&mut self, mut words: &[&str]) -> Result<(), Refusal> {
+        if self.verb == Verb::Set {
+            let [tcp, tcp_fin, udp, rest @ ..] = words else {
+                return usage("--set option requires 3 timeout values");
+            };
+            self.timeouts = Timeouts {
+                tcp: timeout(tcp, 0)?,
+                tcp_fin: timeout(tcp_fin, 0)?,
+                udp: timeout(udp, 0)?,
+            };
+            words = rest;
+        }
+        match words.first() {
+            Some(word) => usage(format!("unexpected argument {word}")),
+            None => Ok(()),
+        }
+    }
+
+    fn check_sched_flags(&self) -> Result<(), Refusal> {
+        let scheduler = if self.scheduler.is_empty() { "wlc" } else { &self.scheduler };
+        for flag in self.sched_flags.split(',').filter(|f| !f.is_empty()) {
+            let owner = match flag {
+                "flag-1" | "flag-2" | "flag-3" => continue,
+                "sh-fallback" | "sh-port" => "sh",
+                "mh-fallback" | "mh-port" => "mh",
+                _ => return usage(format!("invalid scheduler flag `{flag}'")),
+            };
+            if scheduler != owner {
+                return usage(format!("incompatible scheduler flag `{flag}'"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The options against the command.
+    fn check_matrix(&self) -> Result<(), Refusal> {
+        let rows = MATRIX
+            .iter()
+            .map(|(topic, name, row)| (self.topics.has(*topic), *name, row[self.verb as usize]));
+        check_rows(rows, self.verb.name(), "command")
+    }
+
+    /// What the options mean together.
+    fn check_meaning(&self) -> Result<(), Refusal> {
+        let by_mark = self.kind == Some(Kind::Fwmark);
+        if matches!(self.verb, Verb::Add | Verb::Edit) {
+            if !by_mark && self.service.port == 0 && !self.topics.has(Topic::Persistent) {
+                return usage("Zero port specified for non-persistent service");
+            }
+            if self.topics.has(Topic::Ops) && !by_mark && self.kind != Some(Kind::Udp) {
+                return usage("One-Packet Scheduling is only for UDP virtual services");
+            }
+        }
+        if matches!(self.verb, Verb::AddServer | Verb::EditServer) {
+            self.check_server()?;
+        }
+        let elsewhere = [Topic::Connection, Topic::Timeout, Topic::Daemon];
+        let figures = [Topic::Stats, Topic::Rate, Topic::Thresholds];
+        if self.verb == Verb::List
+            && (self.topics.any(&elsewhere) && self.topics.any(&figures)
+                || self.topics.any(&elsewhere[1..]) && self.topics.has(Topic::PersistentConn))
+        {
+            return usage("options conflicts in the list command");
+        }
+        Ok(())
+    }
+
+    fn check_server(&self) -> Result<(), Refusal> {
+        let tunnel = self.method == xlvs_model::Method::Tunnel;
+        let server_is_ipv6 = matches!(self.server.address, Some(IpAddr::V6(_)));
+        if server_is_ipv6 != self.is_ipv6() && !tunnel {
+            return usage("Different address family is allowed only for tunneling servers");
+        }
+        let needs_tunnel =
+            [Topic::TunType, Topic::TunPort, Topic::TunNocsum, Topic::TunCsum, Topic::TunRemcsum];
+        if self.topics.any(&needs_tunnel) && !tunnel {
+            return usage("Tunnel options conflict with forward method");
+        }
+        let (kind, signs) = TUNNELS[self.tunnel];
+        let rows = needs_tunnel[1..]
+            .iter()
+            .zip(signs)
+            .map(|(topic, sign)| (self.topics.has(*topic), name(*topic), *sign));
+        check_rows(rows, kind, "tunnel type")
+    }
+}
+
+/// Checks (is it there, its name, its sign) in order; `owner` and `noun` name what it belongs to.
+fn check_rows<'a>(
+    rows: impl Iterator<Item = (bool, &'a str, u8)>,
+    owner: &str,
+    noun: &str,
+) -> Result<(), Refusal> {
+    let mut first = None;
+    for (given, name, sign) in rows {
+        match (given, sign) {
+            (false, b'+') => {
+                return usage(format!(
+                    "You need to supply the '{name}' option for the '{owner}' {noun}"
+                ));
+            }
+            (true, b'x') => {
+                return usage(format!("Illegal '{name}' option with the '{owner}' {noun}"));
+            }
+            (true, b'1') => match first {
+                None => first = Some(name),
+                Some(first) => {
+                    return usage(format!(
+                        "The option '{name}' conflicts with the '{first}' option in the \
+                         '{owner}' {noun}"
+                    ));
+                }
+            },
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn check_mcast_group(text: &str) -> Result<(), Refusal> {
+    let (family, fits) = if text.contains(':') {
+        ("IPv6", text.parse().is_ok_and(|a: Ipv6Addr| a.is_multicast()))
+    } else {
+        ("IPv4", text.parse().is_ok_and(|a: Ipv4Addr| a.is_multicast()))
+    };
+    if fits { Ok(()) } else { usage(format!("invalid {family} mcast-group `{text}'")) }
+}
+
+fn timeout(text: &str, min: u32) -> Result<u32, Refusal> {
+    match number::within(text, min, MAX_TIMEOUT_S) {
+        Some(seconds) => Ok(seconds),
+        None => usage(format!("invalid timeout value `{text}' specified")),
+    }
+}
+
+fn name(topic: Topic) -> &'static str {
+    MATRIX[topic as usize].1
+}
+
+fn usage<T>(text: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal::Usage(text.into()))
+}
+
+/// 31 days.
+const MAX_TIMEOUT_S: u32 = 86400 * 31;
+const INT_MAX: u32 = i32::MAX as u32;
