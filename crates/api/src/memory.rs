@@ -1,0 +1,115 @@
+//! A director without a kernel: the desired state alone, for tests of what speaks to directors.
+
+use std::collections::BTreeMap;
+
+use xlvs_model::{Change, Fault, Model, ServerKey, ServiceKey, Timeouts};
+
+use crate::{
+    ApiError, ClientError, ConnectionView, Connections, Director, Filter, NextHop, Outcome,
+    ServerView, ServiceView, Stats, Status, Zero,
+};
+
+/// Holds what it is told; what packets would have done is put in by hand.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// The desired state.
+    pub model: Model,
+    /// Counters of services.
+    pub service_stats: BTreeMap<ServiceKey, Stats>,
+    /// Counters, active and inactive connections of servers.
+    pub server_stats: BTreeMap<(ServiceKey, ServerKey), (Stats, u32, u32)>,
+    /// The connections to list.
+    pub connections: Vec<ConnectionView>,
+    /// What [`Status::connection_capacity`] says.
+    pub capacity: u64,
+    /// What [`Outcome::not_saved`] says.
+    pub not_saved: Option<String>,
+    /// How often [`Director::change`] was called.
+    pub requests: usize,
+}
+
+impl Director for Memory {
+    fn status(&mut self) -> Result<Status, ClientError> {
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            instance: "memory".into(),
+            pid: std::process::id(),
+            interfaces: Vec::new(),
+            services: self.model.services.len(),
+            servers: self.model.services.iter().map(|s| s.servers.len()).sum(),
+            connection_entries: self.connections.len() as u64,
+            connection_capacity: self.capacity,
+            packets: BTreeMap::new(),
+            warnings: Vec::new(),
+        })
+    }
+
+    fn services(&mut self) -> Result<Vec<ServiceView>, ClientError> {
+        let views = self.model.services.iter().map(|service| ServiceView {
+            key: service.key,
+            scheduler: service.scheduler,
+            stats: self.service_stats.get(&service.key).copied().unwrap_or_default(),
+            servers: service.servers.iter().map(|s| self.server(&service.key, s)).collect(),
+        });
+        Ok(views.collect())
+    }
+
+    fn change(&mut self, changes: &[Change]) -> Result<Outcome, ClientError> {
+        self.requests += 1;
+        let faults = changes.iter().map(|change| self.model.apply(change).err()).collect();
+        Ok(Outcome { faults, not_saved: self.not_saved.clone() })
+    }
+
+    fn zero(&mut self, what: Zero) -> Result<(), ClientError> {
+        let Some(service) = what.service else {
+            self.service_stats.clear();
+            self.server_stats.clear();
+            return Ok(());
+        };
+        if self.model.service(&service).is_none() {
+            let fault = Fault::NoSuchService;
+            let (message, hint) = (fault.to_string(), None);
+            return Err(ClientError::Refused(ApiError { message, hint, fault: Some(fault) }));
+        }
+        self.service_stats.remove(&service);
+        self.server_stats.retain(|(key, _), _| *key != service);
+        Ok(())
+    }
+
+    fn timeouts(&mut self) -> Result<Timeouts, ClientError> {
+        Ok(self.model.timeouts)
+    }
+
+    fn connections(&mut self, filter: &Filter) -> Result<Connections, ClientError> {
+        let passes = |connection: &&ConnectionView| {
+            filter.service.is_none_or(|s| s == connection.service)
+                && filter.server.is_none_or(|s| s == connection.server)
+                && filter.state.as_ref().is_none_or(|s| *s == connection.state)
+        };
+        let mut connections: Vec<_> = self.connections.iter().filter(passes).cloned().collect();
+        let limit = filter.limit.unwrap_or(usize::MAX);
+        let truncated = connections.len() > limit;
+        connections.truncate(limit);
+        Ok(Connections { connections, truncated })
+    }
+
+    fn detach(&mut self) -> Result<(), ClientError> {
+        Ok(())
+    }
+}
+
+impl Memory {
+    fn server(&self, service: &ServiceKey, server: &xlvs_model::Server) -> ServerView {
+        let known = self.server_stats.get(&(*service, server.key));
+        let (stats, active, inactive) = known.copied().unwrap_or_default();
+        ServerView {
+            address: server.key,
+            method: server.method,
+            weight: server.weight,
+            active,
+            inactive,
+            stats,
+            next_hop: NextHop::Unresolved { why: "there is no network here".into() },
+        }
+    }
+}
