@@ -72,42 +72,42 @@ mod inner {
     macro_rules! imp {
         ($name:ident, $int:ty) => {
             #[repr(transparent)]
-            pub struct $name(UnsafeCell<$int>);
+            pub(crate) struct $name(UnsafeCell<$int>);
             // SAFETY: every access below is one volatile or atomic instruction.
             unsafe impl Sync for $name {}
 
             impl $name {
                 #[inline(always)]
-                pub const fn new(value: $int) -> Self {
+                pub(crate) const fn new(value: $int) -> Self {
                     Self(UnsafeCell::new(value))
                 }
                 #[inline(always)]
-                pub fn get(&self) -> $int {
+                pub(crate) fn get(&self) -> $int {
                     // SAFETY: a map value outlives the program's run; the access is one load.
                     unsafe { self.0.get().read_volatile() }
                 }
                 #[inline(always)]
-                pub fn set(&self, value: $int) {
+                pub(crate) fn set(&self, value: $int) {
                     // SAFETY: as above, one store.
                     unsafe { self.0.get().write_volatile(value) }
                 }
                 /// `lock +=`, which gives nothing back.
                 #[inline(always)]
-                pub fn add(&self, value: $int) {
+                pub(crate) fn add(&self, value: $int) {
                     // SAFETY: as above, one atomic instruction.
                     unsafe { atomic_xadd::<$int, $int, RELAXED>(self.0.get(), value) };
                 }
                 /// Not relaxed: LLVM 22 makes `lock +=` of a relaxed add even when its result is
                 /// used, and the "result" is then what was added. It says nothing.
                 #[inline(always)]
-                pub fn take(&self, value: $int) -> $int {
+                pub(crate) fn take(&self, value: $int) -> $int {
                     // SAFETY: as above.
                     unsafe {
                         atomic_xadd::<$int, $int, { AtomicOrdering::AcqRel }>(self.0.get(), value)
                     }
                 }
                 #[inline(always)]
-                pub fn replace(&self, old: $int, new: $int) -> bool {
+                pub(crate) fn replace(&self, old: $int, new: $int) -> bool {
                     // SAFETY: as above.
                     unsafe { atomic_cxchg::<$int, RELAXED, RELAXED>(self.0.get(), old, new).1 }
                 }
@@ -125,25 +125,25 @@ mod inner {
     macro_rules! imp {
         ($name:ident, $int:ty, $atomic:ty) => {
             #[repr(transparent)]
-            pub struct $name($atomic);
+            pub(crate) struct $name($atomic);
 
             impl $name {
-                pub const fn new(value: $int) -> Self {
+                pub(crate) const fn new(value: $int) -> Self {
                     Self(<$atomic>::new(value))
                 }
-                pub fn get(&self) -> $int {
+                pub(crate) fn get(&self) -> $int {
                     self.0.load(Relaxed)
                 }
-                pub fn set(&self, value: $int) {
+                pub(crate) fn set(&self, value: $int) {
                     self.0.store(value, Relaxed);
                 }
-                pub fn add(&self, value: $int) {
+                pub(crate) fn add(&self, value: $int) {
                     self.0.fetch_add(value, Relaxed);
                 }
-                pub fn take(&self, value: $int) -> $int {
+                pub(crate) fn take(&self, value: $int) -> $int {
                     self.0.fetch_add(value, Relaxed)
                 }
-                pub fn replace(&self, old: $int, new: $int) -> bool {
+                pub(crate) fn replace(&self, old: $int, new: $int) -> bool {
                     self.0.compare_exchange(old, new, Relaxed, Relaxed).is_ok()
                 }
             }

@@ -1,7 +1,7 @@
 //! What a home of the data path offers: the tables, and a way back to clients.
 
 use crate::{
-    Reason,
+    Cell64, Reason,
     tables::{
         Conn, ConnKey, Dest, Event, Live, Order, Plan, Port, Service, ServiceKey, Settings, Stats,
     },
@@ -71,6 +71,8 @@ pub trait Tables {
     fn live(&self, slot: u32) -> Option<&Live>;
     /// Changes its counters (of this CPU).
     fn stats(&self, slot: u32, change: impl FnOnce(&mut Stats));
+    /// The index of the port of this interface.
+    fn port_of(&self, ifindex: u32) -> Option<u32>;
     /// A port by its index.
     fn port(&self, index: u32) -> Option<&Port>;
     /// The connection of this key.
@@ -85,8 +87,8 @@ pub trait Tables {
     fn route(&self, src: u32, dst: u32, ifindex: u32) -> Route;
     /// Tells userspace; may be lost.
     fn tell(&self, event: Event);
-    /// How many ICMP messages were made in the second `tick` before this one.
-    fn icmp_made(&self, tick: u64) -> u32;
+    /// Counts the ICMP messages of the present tick.
+    fn limiter(&self) -> Option<&Cell64>;
     /// Shows `visitor` the orders `first..first + count`, beginning with the `start`th and wrapping,
     /// until it says no. By value: the kernel's callback finds it on the stack.
     fn scan<V: VisitOrder>(&self, first: u32, count: u32, start: u32, visitor: V) -> V;

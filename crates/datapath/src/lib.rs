@@ -13,10 +13,18 @@
 #![cfg_attr(target_arch = "bpf", allow(unsafe_code, reason = "atomics, see cell.rs"))]
 
 mod cell;
+pub mod conn;
+mod forward;
 mod home;
+mod icmp;
+mod parse;
+mod pipeline;
 mod reason;
+pub mod state;
 pub mod tables;
 
 pub use cell::{Cell32, Cell64};
 pub use home::{Insert, Route, Tables, VisitOrder};
+pub use parse::{Meta, NoMeta, parse};
+pub use pipeline::{Arrival, Outcome, SWEEP_KEYS, director, local_reply, sweep, tick_of};
 pub use reason::{Reason, Verdict};

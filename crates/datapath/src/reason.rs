@@ -51,6 +51,10 @@ reasons! {
     LocalDirect = "local_direct",
     /// For a server on this host, by NAT: rewritten.
     LocalNat = "local_nat",
+    /// From a server on this host, by NAT: rewritten on its way out.
+    LocalNatReply = "local_nat_reply",
+    /// A frame for another host, flooded by the switch.
+    OtherHost = "other_host",
     // Nowhere.
     /// A fragment for an address with services.
     Fragment = "fragment",

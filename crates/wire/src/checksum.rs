@@ -93,7 +93,8 @@ mod tests {
             words[at] = new;
             let after = whole(&words);
             // The two zeros of ones-complement arithmetic are the same sum.
-            let equal = incremental == after || (incremental ^ after == 0xffff && after % 0xffff == 0);
+            let equal =
+                incremental == after || (incremental ^ after == 0xffff && after % 0xffff == 0);
             assert!(equal, "{incremental:04x} {after:04x}");
         }
     }

@@ -4,6 +4,9 @@
 /// Alignment 1, no padding, every bit pattern valid.
 pub unsafe trait Wire: Copy + 'static {}
 
+// SAFETY: a byte.
+unsafe impl Wire for u8 {}
+
 /// A frame. Views borrow it, so whatever moves its bytes ([`Packet::grow_head`]) cannot be called
 /// while one is alive: the verifier's rule about packet pointers, enforced by the borrow checker.
 pub trait Packet {

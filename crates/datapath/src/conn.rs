@@ -1,0 +1,386 @@
+//! Connections: following them, making them, ending them.
+//!
+//! The client's entry is the authority. A state change is one compare-and-swap of its word, and only
+//! who wins it moves the destination's counters, so these always equal a census of the table. With
+//! NAT a second entry finds the answers; it holds a copy of the word and an expiry of its own, so that
+//! either direction of an established connection touches one entry. A connection lives while either
+//! entry does.
+
+use crate::{
+    Cell64, Insert, Reason, Tables,
+    parse::Meta,
+    state::{self, Direction},
+    tables::{
+        CONN_DEAD, CONN_INACTIVE, CONN_METHOD, CONN_NO_OUTPUT, CONN_REPLY, Conn, ConnKey, Dest,
+        METHOD_MASQ, Settings, Word,
+    },
+};
+use xlvs_wire::PROTO_TCP;
+
+/// How often a lost compare-and-swap is tried again: each loss means that another CPU moved the same
+/// connection in the same instant.
+const TRIES: usize = 4;
+
+/// An expiry moves by less than this are not written: a quarter of a second, and a cache line that
+/// stays clean.
+const EXPIRY_GRAIN_NS: u64 = 1 << 28;
+
+/// The service's address and port as an entry for answers keeps them.
+#[inline(always)]
+pub const fn origin(vaddr: u32, vport: u16, tick: u16) -> u64 {
+    vaddr as u64 | (vport as u64) << 32 | (tick as u64) << 48
+}
+
+/// Address, port and tick of [`Conn::origin`].
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the fields of the word")]
+pub const fn origin_parts(origin: u64) -> (u32, u16, u16) {
+    (origin as u32, (origin >> 32) as u16, (origin >> 48) as u16)
+}
+
+/// The port that packets reach the server on: a server without one keeps the service's.
+#[inline(always)]
+pub const fn server_port(d: &Dest, dport: u16) -> u16 {
+    if d.port == 0 { dport } else { d.port }
+}
+
+/// The key of the entry for answers.
+#[inline(always)]
+pub fn reply_key(client: &ConnKey, d: &Dest) -> ConnKey {
+    ConnKey {
+        src: d.addr,
+        dst: client.src,
+        sport: server_port(d, client.dport),
+        dport: client.sport,
+        protocol: client.protocol,
+    }
+}
+
+/// The key of the client's entry, from an answer's.
+#[inline(always)]
+pub fn client_key(reply: &ConnKey, origin: u64) -> ConnKey {
+    let (vaddr, vport, _) = origin_parts(origin);
+    ConnKey {
+        src: reply.dst,
+        dst: vaddr,
+        sport: reply.dport,
+        dport: vport,
+        protocol: reply.protocol,
+    }
+}
+
+/// Nanoseconds that a connection may idle in `state`.
+#[inline(always)]
+pub const fn timeout(s: &Settings, protocol: u32, state: u8) -> u64 {
+    let index = if protocol == PROTO_TCP as u32 { state } else { state::TIMEOUT_UDP };
+    s.timeouts[index as usize & 15]
+}
+
+/// Puts the expiry off, if that is worth a write. Also brings it nearer: `ipvsadm --set`.
+#[inline(always)]
+pub fn refresh(c: &Conn, deadline: u64) {
+    if deadline.wrapping_sub(c.expires.get()) > EXPIRY_GRAIN_NS {
+        c.expires.set(deadline);
+    }
+}
+
+/// The word after a packet.
+#[inline(always)]
+const fn step(word: Word, protocol: u32, tcp_flags: u8, out: bool) -> Word {
+    if protocol != PROTO_TCP as u32 {
+        return word;
+    }
+    let mut flags = word.flags();
+    let direction = if out {
+        flags &= !CONN_NO_OUTPUT;
+        Direction::Out
+    } else if flags & CONN_NO_OUTPUT != 0 {
+        Direction::InOnly
+    } else {
+        Direction::In
+    };
+    let new = state::next(direction, tcp_flags, word.state());
+    if new != word.state() {
+        flags = if state::is_active(new) { flags & !CONN_INACTIVE } else { flags | CONN_INACTIVE };
+    }
+    word.with(new, flags)
+}
+
+/// True if the packet leaves the word as it is: the way of nearly all packets.
+#[inline(always)]
+pub const fn is_steady(word: Word, m: &Meta, out: bool) -> bool {
+    step(word, m.key.protocol, m.tcp_flags, out).0 == word.0
+}
+
+/// Moves the word of the client's entry, and the counters with it. None: the entry is being removed,
+/// or begins another life.
+#[inline(always)]
+pub fn advance<T: Tables>(t: &T, c: &Conn, seen: Word, m: &Meta, out: bool) -> Option<Word> {
+    let mut word = seen;
+    for _ in 0..TRIES {
+        let next = step(word, m.key.protocol, m.tcp_flags, out);
+        if next.0 == word.0 {
+            return Some(word);
+        }
+        if c.word.replace(word.0, next.0) {
+            if next.has(CONN_INACTIVE) != word.has(CONN_INACTIVE) {
+                recount(t, next);
+            }
+            return Some(next);
+        }
+        word = Word(c.word.get());
+        let other_life = word.dest() != seen.dest() || word.generation() != seen.generation();
+        if word.has(CONN_DEAD) || other_life {
+            return None;
+        }
+    }
+    Some(word)
+}
+
+/// A connection changed between active and inactive.
+#[inline(always)]
+fn recount<T: Tables>(t: &T, word: Word) {
+    let Some(live) = t.live(word.dest()) else { return };
+    if word.has(CONN_INACTIVE) {
+        live.active.dec();
+        live.inactive.add(1);
+    } else {
+        live.inactive.dec();
+        live.active.add(1);
+    }
+}
+
+/// A connection of this word begins, or ends.
+#[inline(always)]
+fn count_one<T: Tables>(t: &T, word: Word, begins: bool) {
+    let Some(live) = t.live(word.dest()) else { return };
+    let cell = if word.has(CONN_INACTIVE) { &live.inactive } else { &live.active };
+    if begins {
+        cell.add(1);
+    } else {
+        cell.dec();
+    }
+}
+
+/// Brings the entry for answers in line with the client's after a change; the authority is read again
+/// afterwards, so that of two CPUs that changed it the later one's copy stays.
+#[inline(always)]
+pub fn copy_to_reply<T: Tables>(t: &T, authority: &Conn, key: &ConnKey, deadline: u64) {
+    let Some(r) = t.conn(key) else { return };
+    for _ in 0..TRIES {
+        let word = Word(authority.word.get());
+        let copy = Word(r.word.get());
+        let same_life = copy.dest() == word.dest() && copy.generation() == word.generation();
+        if !copy.has(CONN_REPLY) || copy.has(CONN_DEAD) || word.has(CONN_DEAD) || !same_life {
+            return;
+        }
+        r.word.set(word.with(word.state(), word.flags() | CONN_REPLY).0);
+        r.expires.set(deadline);
+        if authority.word.get() == word.0 {
+            return;
+        }
+    }
+}
+
+/// The first word of a connection to `slot`, and its first packet's state.
+#[inline(always)]
+pub fn first_word(m: &Meta, method: u8, slot: u32) -> Word {
+    let no_output = if method == METHOD_MASQ { 0 } else { CONN_NO_OUTPUT };
+    let born = Word::new(state::NONE, method & CONN_METHOD | no_output | CONN_INACTIVE, slot);
+    step(born, m.key.protocol, m.tcp_flags, false)
+}
+
+/// Puts a new connection in the table. `Err(None)`: another CPU was faster, follow its entry.
+#[inline(always)]
+pub fn insert<T: Tables>(
+    t: &T,
+    m: &Meta,
+    d: &Dest,
+    word: Word,
+    deadline: u64,
+    now: u64,
+) -> Result<(), Option<Reason>> {
+    let masq = word.method() == METHOD_MASQ;
+    let ours = masq && claim_reply(t, m, d, word, deadline, now).map_err(Some)?;
+    let conn = Conn {
+        #[cfg(feature = "abi-next")]
+        next: 0,
+        expires: Cell64::new(deadline),
+        word: Cell64::new(word.0),
+        hop: Cell64::new(0),
+        origin: Cell64::new(0),
+    };
+    let why = match t.conn_insert(&m.key, &conn) {
+        Insert::Done => {
+            count_one(t, word, true);
+            return Ok(());
+        }
+        Insert::Exists => None,
+        Insert::Full => Some(Reason::TableFull),
+    };
+    if ours {
+        // The winner may have chosen the same server, whose answers this entry then finds.
+        let winner = t.conn(&m.key).map(|c| Word(c.word.get()));
+        if winner.is_none_or(|w| w.dest() != word.dest()) {
+            t.conn_remove(&reply_key(&m.key, d));
+        }
+    }
+    Err(why)
+}
+
+/// Gives an expired or closing entry another life, in place: removing and inserting would leave an
+/// instant without a connection.
+#[inline(always)]
+pub fn revive<T: Tables>(
+    t: &T,
+    c: &Conn,
+    m: &Meta,
+    d: &Dest,
+    first: Word,
+    deadline: u64,
+    now: u64,
+) -> Result<(), Reason> {
+    let old = Word(c.word.get());
+    if old.has(CONN_DEAD) {
+        return Err(Reason::EntryBusy);
+    }
+    let word = old.reborn(first.state(), first.flags(), first.dest());
+    if word.method() == METHOD_MASQ {
+        claim_reply(t, m, d, word, deadline, now)?;
+    }
+    if !c.word.replace(old.0, word.0) {
+        return Err(Reason::EntryBusy);
+    }
+    c.expires.set(deadline);
+    count_one(t, old, false);
+    count_one(t, word, true);
+    if old.method() == METHOD_MASQ
+        && let Some(before) = t.dest(old.dest())
+    {
+        let key = reply_key(&m.key, before);
+        if word.method() != METHOD_MASQ || key != reply_key(&m.key, d) {
+            t.conn_remove(&key);
+        }
+    }
+    Ok(())
+}
+
+/// Makes the entry for answers, or takes over one that nobody lives in. True: it was made.
+#[inline(always)]
+fn claim_reply<T: Tables>(
+    t: &T,
+    m: &Meta,
+    d: &Dest,
+    word: Word,
+    deadline: u64,
+    now: u64,
+) -> Result<bool, Reason> {
+    let key = reply_key(&m.key, d);
+    let copy = word.with(word.state(), word.flags() | CONN_REPLY);
+    let ours = origin(m.key.dst, m.key.dport, 0);
+    let conn = Conn {
+        #[cfg(feature = "abi-next")]
+        next: 0,
+        expires: Cell64::new(deadline),
+        word: Cell64::new(copy.0),
+        hop: Cell64::new(0),
+        origin: Cell64::new(ours),
+    };
+    match t.conn_insert(&key, &conn) {
+        Insert::Done => return Ok(true),
+        Insert::Full => return Err(Reason::TableFull),
+        Insert::Exists => {}
+    }
+    let stands = t.conn(&key).ok_or(Reason::EntryBusy)?;
+    let theirs = Word(stands.word.get());
+    if !theirs.has(CONN_REPLY) {
+        return Err(Reason::ReplyKeyTaken);
+    }
+    let whose = stands.origin.get();
+    if (whose ^ ours) << 16 != 0
+        && let Some(c) = t.conn(&client_key(&key, whose))
+    {
+        let w = Word(c.word.get());
+        let lives = c.expires.get() > now || stands.expires.get() > now;
+        if lives && !w.has(CONN_DEAD) && w.dest() == theirs.dest() {
+            return Err(Reason::ReplyKeyTaken);
+        }
+    }
+    if theirs.has(CONN_DEAD) || !stands.word.replace(theirs.0, copy.0) {
+        return Err(Reason::EntryBusy);
+    }
+    stands.origin.set(ours);
+    stands.expires.set(deadline);
+    Ok(false)
+}
+
+/// What became of an entry that the sweep looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Swept {
+    /// It lives, or is not there any more.
+    Kept,
+    /// It was dead and is gone, with its entry for answers.
+    Removed,
+}
+
+/// Removes the entry of `key` if its time has come. Whoever swaps the word to dead does the counting
+/// and the removing; nobody can bring a dead word back.
+#[inline(always)]
+pub fn expire<T: Tables>(t: &T, key: &ConnKey, now: u64) -> Swept {
+    let Some(c) = t.conn(key) else { return Swept::Kept };
+    let word = Word(c.word.get());
+    if word.has(CONN_DEAD) || c.expires.get() > now {
+        return Swept::Kept;
+    }
+    let partner = if word.has(CONN_REPLY) {
+        client_key(key, c.origin.get())
+    } else if word.method() == METHOD_MASQ
+        && let Some(d) = t.dest(word.dest())
+    {
+        reply_key(key, d)
+    } else {
+        *key
+    };
+    if partner != *key
+        && let Some(other) = t.conn(&partner)
+    {
+        let w = Word(other.word.get());
+        let of_one = w.dest() == word.dest() && w.generation() == word.generation();
+        if of_one && !w.has(CONN_DEAD) {
+            if word.has(CONN_REPLY) {
+                // The client's entry decides for both.
+                return Swept::Kept;
+            }
+            let theirs = other.expires.get();
+            if theirs > now {
+                c.expires.set(theirs);
+                return Swept::Kept;
+            }
+        }
+    }
+    if !c.word.replace(word.0, word.with(word.state(), word.flags() | CONN_DEAD).0) {
+        return Swept::Kept;
+    }
+    if !word.has(CONN_REPLY) {
+        count_one(t, word, false);
+        if partner != *key {
+            remove_reply(t, &partner, word);
+        }
+    }
+    t.conn_remove(key);
+    Swept::Removed
+}
+
+/// Removes the entry for answers of this very life.
+#[inline(always)]
+fn remove_reply<T: Tables>(t: &T, key: &ConnKey, of: Word) {
+    let Some(r) = t.conn(key) else { return };
+    let w = Word(r.word.get());
+    let of_one = w.dest() == of.dest() && w.generation() == of.generation();
+    if !of_one || !w.has(CONN_REPLY) || w.has(CONN_DEAD) {
+        return;
+    }
+    if r.word.replace(w.0, w.with(w.state(), w.flags() | CONN_DEAD).0) {
+        t.conn_remove(key);
+    }
+}

@@ -1,0 +1,224 @@
+//! Rewriting: from a frame as it came to a frame as it goes. Checksums are changed by what changed
+//! (RFC 1624), so a packet that came damaged leaves damaged.
+
+use crate::{
+    Reason,
+    parse::{L3, Meta},
+    tables::Hop,
+};
+use xlvs_wire::{
+    Eth, IP_DONT_FRAGMENT, Ipv4, Mac, PROTO_IPIP, PROTO_TCP, Packet, Tcp, Udp,
+    checksum::{Delta, Sum},
+};
+
+/// Bytes that a tunnel puts before a packet.
+pub const TUNNEL_OVERHEAD: usize = size_of::<Ipv4>();
+
+#[inline(always)]
+fn set_macs<P: Packet>(p: &mut P, dst: &Mac, src: &Mac) -> Result<(), Reason> {
+    let eth: &mut Eth = p.at_mut(0).ok_or(Reason::Inconsistent)?;
+    eth.dst.set(dst);
+    eth.src.set(src);
+    Ok(())
+}
+
+/// One hop less.
+#[inline(always)]
+fn decrement_ttl<P: Packet>(p: &mut P) -> Result<(), Reason> {
+    let ip: &mut Ipv4 = p.at_mut(L3).ok_or(Reason::Inconsistent)?;
+    let ttl = ip.ttl;
+    let less = ttl.wrapping_sub(1);
+    let delta = Delta::new().word(u16::from_ne_bytes([ttl, 0]), u16::from_ne_bytes([less, 0]));
+    ip.ttl = less;
+    ip.checksum.set_raw(delta.apply(ip.checksum.raw()));
+    Ok(())
+}
+
+/// Direct routing: other Ethernet addresses, one hop less.
+#[inline(always)]
+pub fn direct<P: Packet>(p: &mut P, hop: &Hop) -> Result<Reason, Reason> {
+    set_macs(p, &hop.dmac, &hop.smac)?;
+    decrement_ttl(p)?;
+    Ok(Reason::SentDirect)
+}
+
+/// NAT towards the server: the destination becomes `addr` and `port`.
+#[inline(always)]
+pub fn nat<P: Packet>(p: &mut P, m: &Meta, addr: u32, port: u16) -> Result<(), Reason> {
+    let ip: &mut Ipv4 = p.at_mut(L3).ok_or(Reason::Inconsistent)?;
+    let delta = Delta::new().long(m.key.dst, addr);
+    ip.dst.set_raw(addr);
+    ip.checksum.set_raw(delta.apply(ip.checksum.raw()));
+    let delta = delta.word(m.key.dport, port);
+    if m.key.protocol == u32::from(PROTO_TCP) {
+        let tcp: &mut Tcp = p.at_mut(m.l4).ok_or(Reason::Inconsistent)?;
+        tcp.dport.set_raw(port);
+        tcp.checksum.set_raw(delta.apply(tcp.checksum.raw()));
+    } else {
+        let udp: &mut Udp = p.at_mut(m.l4).ok_or(Reason::Inconsistent)?;
+        udp.dport.set_raw(port);
+        udp.checksum.set_raw(udp_checksum(udp.checksum.raw(), delta));
+    }
+    Ok(())
+}
+
+/// NAT towards the client: the source becomes the service.
+#[inline(always)]
+fn nat_back<P: Packet>(p: &mut P, m: &Meta, vaddr: u32, vport: u16) -> Result<(), Reason> {
+    let ip: &mut Ipv4 = p.at_mut(L3).ok_or(Reason::Inconsistent)?;
+    let delta = Delta::new().long(m.key.src, vaddr);
+    ip.src.set_raw(vaddr);
+    ip.checksum.set_raw(delta.apply(ip.checksum.raw()));
+    let delta = delta.word(m.key.sport, vport);
+    if m.key.protocol == u32::from(PROTO_TCP) {
+        let tcp: &mut Tcp = p.at_mut(m.l4).ok_or(Reason::Inconsistent)?;
+        tcp.sport.set_raw(vport);
+        tcp.checksum.set_raw(delta.apply(tcp.checksum.raw()));
+    } else {
+        let udp: &mut Udp = p.at_mut(m.l4).ok_or(Reason::Inconsistent)?;
+        udp.sport.set_raw(vport);
+        udp.checksum.set_raw(udp_checksum(udp.checksum.raw(), delta));
+    }
+    Ok(())
+}
+
+/// Zero says "no checksum" and stays; a computed zero is sent as all ones (RFC 768).
+#[inline(always)]
+fn udp_checksum(old: u16, delta: Delta) -> u16 {
+    if old == 0 {
+        return 0;
+    }
+    let new = delta.apply(old);
+    if new == 0 { 0xffff } else { new }
+}
+
+/// NAT towards a server that is another host.
+#[inline(always)]
+pub fn nat_to<P: Packet>(
+    p: &mut P,
+    m: &Meta,
+    hop: &Hop,
+    addr: u32,
+    port: u16,
+) -> Result<Reason, Reason> {
+    set_macs(p, &hop.dmac, &hop.smac)?;
+    decrement_ttl(p)?;
+    nat(p, m, addr, port)?;
+    Ok(Reason::SentNat)
+}
+
+/// The way back to a client.
+#[derive(Clone, Copy, Debug)]
+pub struct Back {
+    /// The neighbour.
+    pub dmac: u64,
+    /// Our address on that interface.
+    pub smac: Mac,
+    /// By which interface.
+    pub ifindex: u32,
+    /// The service's address.
+    pub vaddr: u32,
+    /// The service's port.
+    pub vport: u16,
+}
+
+/// An answer on its way to the client.
+#[inline(always)]
+pub fn nat_reply<P: Packet>(p: &mut P, m: &Meta, back: &Back) -> Result<Reason, Reason> {
+    let eth: &mut Eth = p.at_mut(0).ok_or(Reason::Inconsistent)?;
+    eth.dst.set_u64(back.dmac);
+    eth.src.set(&back.smac);
+    decrement_ttl(p)?;
+    nat_back(p, m, back.vaddr, back.vport)?;
+    Ok(Reason::SentNatReply)
+}
+
+/// The inner header's fields that the outer one depends on.
+struct Inner {
+    tos: u8,
+    ttl: u8,
+    frag: u16,
+    id: u16,
+}
+
+/// IP in IP as `ip_vs_tunnel_xmit` builds it: hop count and "don't fragment" of the inner header,
+/// whose ECN bits are carried as RFC 6040 says (a mark of congestion is not copied outwards).
+#[inline(always)]
+pub fn tunnel<P: Packet>(
+    p: &mut P,
+    m: &Meta,
+    hop: &Hop,
+    source: u32,
+    server: u32,
+) -> Result<Reason, Reason> {
+    decrement_ttl(p)?;
+    let inner: &Ipv4 = p.at(L3).ok_or(Reason::Inconsistent)?;
+    let inner =
+        Inner { tos: inner.tos, ttl: inner.ttl, frag: inner.frag.get(), id: inner.id.raw() };
+    p.grow_head::<TUNNEL_OVERHEAD>().ok_or(Reason::NoHeadroom)?;
+    set_macs(p, &hop.dmac, &hop.smac)?;
+    let eth: &mut Eth = p.at_mut(0).ok_or(Reason::Inconsistent)?;
+    eth.ethertype.set(xlvs_wire::ETHERTYPE_IPV4);
+    let dont_fragment = inner.frag & IP_DONT_FRAGMENT;
+    // RFC 6864: an atomic datagram's identification means nothing. Others take the inner one, which
+    // its sender keeps distinct, moved by who that is: two clients' fragments must not mix.
+    let who = m.key.src ^ m.key.src >> 16;
+    #[expect(clippy::cast_possible_truncation, reason = "folded to 16 bits")]
+    let id = if dont_fragment == 0 { inner.id ^ who as u16 } else { 0 };
+    write_ipv4(
+        p,
+        &NewIpv4 {
+            tos: outer_tos(inner.tos),
+            len: m.ip_len.wrapping_add(TUNNEL_OVERHEAD as u16),
+            id,
+            frag: dont_fragment,
+            ttl: inner.ttl,
+            protocol: PROTO_IPIP,
+            src: source,
+            dst: server,
+        },
+    )?;
+    Ok(Reason::SentTunnel)
+}
+
+/// `INET_ECN_encapsulate`: CE outside would be taken for a mark set on the way.
+#[inline(always)]
+const fn outer_tos(inner: u8) -> u8 {
+    if inner & 3 == 3 { inner & !3 | 2 } else { inner }
+}
+
+/// A header to be written; `id`, `src` and `dst` in wire order.
+pub(crate) struct NewIpv4 {
+    pub(crate) tos: u8,
+    pub(crate) len: u16,
+    pub(crate) id: u16,
+    pub(crate) frag: u16,
+    pub(crate) ttl: u8,
+    pub(crate) protocol: u8,
+    pub(crate) src: u32,
+    pub(crate) dst: u32,
+}
+
+#[inline(always)]
+pub(crate) fn write_ipv4<P: Packet>(p: &mut P, h: &NewIpv4) -> Result<(), Reason> {
+    let ip: &mut Ipv4 = p.at_mut(L3).ok_or(Reason::Inconsistent)?;
+    ip.version_ihl = 0x45;
+    ip.tos = h.tos;
+    ip.len.set(h.len);
+    ip.id.set_raw(h.id);
+    ip.frag.set(h.frag);
+    ip.ttl = h.ttl;
+    ip.protocol = h.protocol;
+    ip.src.set_raw(h.src);
+    ip.dst.set_raw(h.dst);
+    let sum = Sum::new()
+        .word(u16::from_ne_bytes([0x45, h.tos]))
+        .word(h.len.to_be())
+        .word(h.id)
+        .word(h.frag.to_be())
+        .word(u16::from_ne_bytes([h.ttl, h.protocol]))
+        .long(h.src)
+        .long(h.dst);
+    ip.checksum.set_raw(sum.finish());
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! ICMP errors of the director's own, made in place of the packet that caused them and sent back the
+//! way it came (RFC 792, RFC 1812 4.3.2). The kernel's limit holds: a thousand in a second.
+
+use crate::{
+    Arrival, Cell64, Reason, Tables,
+    forward::{NewIpv4, write_ipv4},
+    parse::{L3, Meta},
+    tick_of,
+};
+use xlvs_wire::{
+    Be16, Be32, ETHERTYPE_IPV4, Eth, ICMP_DEST_UNREACHABLE, ICMP_FRAG_NEEDED,
+    ICMP_PORT_UNREACHABLE, ICMP_TIME_EXCEEDED, Icmp, Ipv4, PROTO_ICMP, Packet, checksum::Sum,
+};
+
+/// What to tell the sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// No server is left.
+    PortUnreachable,
+    /// The way on carries no more than this.
+    FragNeeded(u16),
+    /// The hop count ran out.
+    TimeExceeded,
+}
+
+/// IP and ICMP header before what is quoted.
+const OVERHEAD: usize = size_of::<Ipv4>() + size_of::<Icmp>();
+/// The whole datagram stays within what every host takes (RFC 1812, 4.3.2.3), as the kernel's.
+const QUOTE_MAX: usize = 576 - OVERHEAD;
+/// Where the quoted packet begins.
+const QUOTE: usize = L3 + OVERHEAD;
+/// `net.ipv4.icmp_msgs_per_sec`.
+const MAX_PER_TICK: u64 = 1000;
+
+/// Turns the packet into an error message to its sender, or says why not.
+#[inline(always)]
+pub fn answer<P: Packet, T: Tables>(
+    p: &mut P,
+    t: &T,
+    m: &Meta,
+    arrival: &Arrival,
+    message: Message,
+) -> Result<Reason, Reason> {
+    let (kind, code, rest, sent, silent) = match message {
+        Message::PortUnreachable => {
+            let sent = Reason::SentUnreachable;
+            (ICMP_DEST_UNREACHABLE, ICMP_PORT_UNREACHABLE, 0, sent, Reason::NoServer)
+        }
+        Message::FragNeeded(mtu) => {
+            let sent = Reason::SentFragNeeded;
+            (ICMP_DEST_UNREACHABLE, ICMP_FRAG_NEEDED, u32::from(mtu), sent, Reason::TooBig)
+        }
+        Message::TimeExceeded => {
+            (ICMP_TIME_EXCEEDED, 0, 0, Reason::SentTimeExceeded, Reason::TtlExpired)
+        }
+    };
+    let limiter = t.limiter().ok_or(Reason::Inconsistent)?;
+    if !allowed(limiter, tick_of(arrival.now)) {
+        return Err(silent);
+    }
+    turn_around(p, m)?;
+    let icmp: &mut Icmp = p.at_mut(L3 + size_of::<Ipv4>()).ok_or(Reason::Inconsistent)?;
+    icmp.kind = kind;
+    icmp.code = code;
+    icmp.checksum.set_raw(0);
+    icmp.rest.set(rest);
+    let sum = sum(p, L3 + size_of::<Ipv4>());
+    let icmp: &mut Icmp = p.at_mut(L3 + size_of::<Ipv4>()).ok_or(Reason::Inconsistent)?;
+    icmp.checksum.set_raw(sum.finish());
+    Ok(sent)
+}
+
+/// Makes room for the headers, cuts the quote, writes Ethernet and IP back to the sender.
+#[inline(always)]
+fn turn_around<P: Packet>(p: &mut P, m: &Meta) -> Result<(), Reason> {
+    let eth: &Eth = p.at(0).ok_or(Reason::Inconsistent)?;
+    let (us, them) = (eth.dst.to_u64(), eth.src.to_u64());
+    let ip: &Ipv4 = p.at(L3).ok_or(Reason::Inconsistent)?;
+    let (tos, id) = (ip.tos, ip.id.raw());
+    p.grow_head::<OVERHEAD>().ok_or(Reason::NoHeadroom)?;
+    let whole = m.ip_len as usize;
+    let quote = if whole < QUOTE_MAX { whole } else { QUOTE_MAX };
+    p.truncate(QUOTE + quote).ok_or(Reason::Inconsistent)?;
+    let eth: &mut Eth = p.at_mut(0).ok_or(Reason::Inconsistent)?;
+    eth.dst.set_u64(them);
+    eth.src.set_u64(us);
+    eth.ethertype.set(ETHERTYPE_IPV4);
+    #[expect(clippy::cast_possible_truncation, reason = "at most 576")]
+    let len = (OVERHEAD + quote) as u16;
+    write_ipv4(
+        p,
+        &NewIpv4 {
+            // icmp_send: the precedence "internetwork control" (RFC 1812, 4.3.2.5).
+            tos: tos & 0x1e | 0xc0,
+            len,
+            id,
+            frag: 0,
+            ttl: 64,
+            protocol: PROTO_ICMP,
+            src: m.key.dst,
+            dst: m.key.src,
+        },
+    )
+}
+
+/// The sum from `from` to the end of the frame, which is at most `QUOTE_MAX` past the headers.
+#[inline(always)]
+fn sum<P: Packet>(p: &P, from: usize) -> Sum {
+    const LONGS: usize = (QUOTE_MAX + size_of::<Icmp>()) / 4;
+    let mut sum = Sum::new();
+    let mut at = from;
+    for _ in 0..LONGS {
+        let Some(long) = p.at::<Be32>(at) else { break };
+        sum = sum.long(long.raw());
+        at += 4;
+    }
+    if let Some(word) = p.at::<Be16>(at) {
+        sum = sum.word(word.raw());
+        at += 2;
+    }
+    if let Some(byte) = p.at::<u8>(at) {
+        sum = sum.word(u16::from_ne_bytes([*byte, 0]));
+    }
+    sum
+}
+
+/// Counts to [`MAX_PER_TICK`] anew in each tick. Two CPUs at a tick's turn may both begin it: the
+/// limit is then exceeded by a message, which harms nobody.
+#[inline(always)]
+fn allowed(limiter: &Cell64, tick: u32) -> bool {
+    let now = u64::from(tick) << 32;
+    let seen = limiter.get();
+    if seen & !0xffff_ffff != now {
+        limiter.set(now | 1);
+        return true;
+    }
+    if seen & 0xffff_ffff >= MAX_PER_TICK {
+        return false;
+    }
+    limiter.add(1);
+    true
+}

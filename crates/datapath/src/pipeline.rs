@@ -1,0 +1,570 @@
+//! Deciding: connection? service, scheduler, and then one `send`.
+
+use crate::{
+    Reason, Route, Tables, Verdict, VisitOrder,
+    conn::{self, Swept},
+    forward::{self, Back},
+    icmp::{self, Message},
+    parse::{L3, Meta, NoMeta, parse},
+    state,
+    tables::{
+        CONN_DEAD, CONN_NO_OUTPUT, CONN_REPLY, Conn, ConnKey, DEST_AVAILABLE, Dest,
+        EVENT_NEIGHBOUR, Event, HOP_LOCAL, HOP_NEIGHBOUR, Hop, METHOD_MASQ, METHOD_TUNNEL, Order,
+        Plan, SETTING_MIGRATING, Service, ServiceKey, Settings, Stats, Word,
+    },
+};
+use xlvs_sched::{Destinations, Load, Scheduler, Server, Visit, Weights};
+use xlvs_wire::{
+    Eth, IP_DONT_FRAGMENT, Ipv4, PROTO_TCP, Packet,
+    tcp_flag::{RST, SYN},
+};
+
+/// When and where a frame came.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// Nanoseconds of the monotonic clock.
+    pub now: u64,
+    /// The interface it came by.
+    pub ifindex: u32,
+}
+
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Why, and so the verdict.
+    pub reason: Reason,
+    /// By which interface it goes, if it is sent.
+    pub ifindex: u32,
+}
+
+/// Coarse time: about a second each.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "ticks wrap after 146 years")]
+pub const fn tick_of(now: u64) -> u32 {
+    (now >> 30) as u32
+}
+
+/// The whole way of a frame that came in.
+#[inline(always)]
+pub fn director<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Outcome {
+    let (reason, ifindex) = match decide(p, t, arrival) {
+        Ok((reason, ifindex)) => (reason, ifindex),
+        Err(reason) => (reason, arrival.ifindex),
+    };
+    t.count(reason);
+    Outcome { reason, ifindex }
+}
+
+#[inline(always)]
+fn decide<P: Packet, T: Tables>(
+    p: &mut P,
+    t: &T,
+    arrival: &Arrival,
+) -> Result<(Reason, u32), Reason> {
+    let s = t.settings().ok_or(Reason::Idle)?;
+    if s.services == 0 {
+        return Err(Reason::Idle);
+    }
+    let m = match parse(p) {
+        Ok(m) => m,
+        Err(NoMeta::Pass(reason)) => return Err(reason),
+        Err(NoMeta::Fragment(addr)) => return Err(fragment(t, addr)),
+    };
+    let hop = match known(t, s, &m, arrival)? {
+        Some(hop) => hop,
+        None => match fresh(p, t, s, &m, arrival) {
+            Ok(hop) => hop,
+            Err(Refusal::NoServer) => {
+                let sent = icmp::answer(p, t, &m, arrival, Message::PortUnreachable)?;
+                return Ok((sent, arrival.ifindex));
+            }
+            Err(Refusal::Other(reason)) => return Err(reason),
+        },
+    };
+    send(p, t, &m, arrival, &hop)
+}
+
+/// A fragment is ours if its address has services; which one cannot be told from a later fragment.
+#[inline(always)]
+fn fragment<T: Tables>(t: &T, addr: u32) -> Reason {
+    match t.service(&ServiceKey { addr, port: 0, protocol: 0 }) {
+        Some(_) => Reason::Fragment,
+        None => Reason::OtherFragment,
+    }
+}
+
+/// Where a packet goes: deciding and rewriting are kept apart, so that rewriting is there once.
+enum Way<'a> {
+    /// To the server.
+    Server { dest: &'a Dest, method: u8 },
+    /// To the client.
+    Client(Back),
+}
+
+/// A packet of a connection that is known. None: there is none, or it is to be scheduled anew.
+#[inline(always)]
+fn known<'a, T: Tables>(
+    t: &'a T,
+    s: &Settings,
+    m: &Meta,
+    arrival: &Arrival,
+) -> Result<Option<Way<'a>>, Reason> {
+    let Some(c) = t.conn(&m.key) else { return Ok(None) };
+    let word = Word(c.word.get());
+    if word.has(CONN_DEAD) {
+        return Err(Reason::EntryBusy);
+    }
+    if word.has(CONN_REPLY) {
+        let Some(origin) = follow_reply(t, s, m, &c, word, arrival.now)? else { return Ok(None) };
+        let back = way_back(t, s, m, &c, origin, arrival)?;
+        t.stats(word.dest(), |x| {
+            x.out_packets += 1;
+            x.out_bytes += u64::from(m.ip_len);
+        });
+        return Ok(Some(Way::Client(back)));
+    }
+    if c.expires.get() <= arrival.now && !lives_by_answers(t, m, word, arrival.now) {
+        return Ok(None);
+    }
+    if m.tcp_flags & SYN != 0 && is_closing(word) {
+        return Ok(None);
+    }
+    let dest = t.dest(word.dest()).ok_or(Reason::Inconsistent)?;
+    if dest.flags & DEST_AVAILABLE == 0 {
+        return Err(Reason::ServerRemoved);
+    }
+    follow(t, s, m, &c, word, dest, arrival.now)?;
+    count_in(t, word.dest(), m, 0);
+    Ok(Some(Way::Server { dest, method: word.method() }))
+}
+
+/// The client's packet: state and expiry.
+#[inline(always)]
+fn follow<T: Tables>(
+    t: &T,
+    s: &Settings,
+    m: &Meta,
+    c: &Conn,
+    word: Word,
+    dest: &Dest,
+    now: u64,
+) -> Result<(), Reason> {
+    if conn::is_steady(word, m, false) {
+        conn::refresh(c, now + conn::timeout(s, m.key.protocol, word.state()));
+        return Ok(());
+    }
+    let new = conn::advance(t, c, word, m, false).ok_or(Reason::EntryBusy)?;
+    let deadline = now + conn::timeout(s, m.key.protocol, new.state());
+    c.expires.set(deadline);
+    if new.method() == METHOD_MASQ {
+        conn::copy_to_reply(t, c, &conn::reply_key(&m.key, dest), deadline);
+    }
+    Ok(())
+}
+
+/// The server's packet: state and expiry. The service's address, port and the tick of the way back;
+/// None: no connection.
+#[inline(always)]
+fn follow_reply<T: Tables>(
+    t: &T,
+    s: &Settings,
+    m: &Meta,
+    r: &Conn,
+    word: Word,
+    now: u64,
+) -> Result<Option<u64>, Reason> {
+    let origin = r.origin.get();
+    if r.expires.get() > now && conn::is_steady(word, m, true) {
+        conn::refresh(r, now + conn::timeout(s, m.key.protocol, word.state()));
+        return Ok(Some(origin));
+    }
+    let Some(c) = t.conn(&conn::client_key(&m.key, origin)) else { return Ok(None) };
+    let authority = Word(c.word.get());
+    if authority.has(CONN_DEAD) {
+        return Err(Reason::EntryBusy);
+    }
+    let of_one = authority.dest() == word.dest() && authority.generation() == word.generation();
+    let lives = r.expires.get() > now || c.expires.get() > now;
+    if !of_one || !lives {
+        return Ok(None);
+    }
+    let new = conn::advance(t, &c, authority, m, true).ok_or(Reason::EntryBusy)?;
+    let deadline = now + conn::timeout(s, m.key.protocol, new.state());
+    c.expires.set(deadline);
+    conn::copy_to_reply(t, &c, &m.key, deadline);
+    Ok(Some(origin))
+}
+
+/// With NAT a connection lives while its answers come.
+#[inline(always)]
+fn lives_by_answers<T: Tables>(t: &T, m: &Meta, word: Word, now: u64) -> bool {
+    if word.method() != METHOD_MASQ {
+        return false;
+    }
+    let Some(d) = t.dest(word.dest()) else { return false };
+    let Some(r) = t.conn(&conn::reply_key(&m.key, d)) else { return false };
+    let w = Word(r.word.get());
+    w.has(CONN_REPLY) && w.generation() == word.generation() && r.expires.get() > now
+}
+
+/// A SYN to such an entry begins another connection: the client has done with the old one. `FIN_WAIT`
+/// is the end of what can be seen where answers do not come by.
+#[inline(always)]
+const fn is_closing(word: Word) -> bool {
+    match word.state() {
+        state::TIME_WAIT | state::CLOSE => true,
+        state::FIN_WAIT => word.has(CONN_NO_OUTPUT),
+        _ => false,
+    }
+}
+
+/// The way to the client: as it was found in this tick, or as the host's routes have it.
+#[inline(always)]
+fn way_back<T: Tables>(
+    t: &T,
+    s: &Settings,
+    m: &Meta,
+    r: &Conn,
+    origin: u64,
+    arrival: &Arrival,
+) -> Result<Back, Reason> {
+    let (vaddr, vport, tick) = conn::origin_parts(origin);
+    #[expect(clippy::cast_possible_truncation, reason = "the low bits are what changes")]
+    let present = (tick_of(arrival.now).wrapping_add(s.routes) as u16) | 1;
+    let (dmac, index) = if tick == present {
+        let hop = r.hop.get();
+        (hop, (hop >> 48) as u32)
+    } else {
+        match t.route(m.key.src, m.key.dst, arrival.ifindex) {
+            Route::Found { port, mac } => {
+                r.hop.set(mac & 0xffff_ffff_ffff | u64::from(port) << 48);
+                r.origin.set(conn::origin(vaddr, vport, present));
+                (mac, u32::from(port))
+            }
+            Route::NoNeighbour { ifindex, addr } => {
+                t.tell(Event { kind: EVENT_NEIGHBOUR, ifindex, addr, reserved: 0 });
+                return Err(Reason::NoNeighbour);
+            }
+            Route::None => return Err(Reason::NoRoute),
+            Route::ForwardingOff => return Err(Reason::ForwardingOff),
+        }
+    };
+    let port = t.port(index).ok_or(Reason::NoRoute)?;
+    if m.ip_len > port.mtu {
+        return Err(Reason::TooBig);
+    }
+    Ok(Back { dmac, smac: port.mac, ifindex: port.ifindex, vaddr, vport })
+}
+
+#[inline(always)]
+fn count_in<T: Tables>(t: &T, slot: u32, m: &Meta, connections: u64) {
+    t.stats(slot, |x: &mut Stats| {
+        x.connections += connections;
+        x.in_packets += 1;
+        x.in_bytes += u64::from(m.ip_len);
+    });
+}
+
+/// Why a packet begins no connection.
+enum Refusal {
+    /// The client is to be told.
+    NoServer,
+    Other(Reason),
+}
+
+impl From<Reason> for Refusal {
+    #[inline(always)]
+    fn from(reason: Reason) -> Self {
+        Self::Other(reason)
+    }
+}
+
+/// A packet of no known connection.
+#[inline(always)]
+fn fresh<'a, P: Packet, T: Tables>(
+    p: &P,
+    t: &'a T,
+    s: &Settings,
+    m: &Meta,
+    arrival: &Arrival,
+) -> Result<Way<'a>, Refusal> {
+    let key = service_key(m);
+    let service = t.service(&key).ok_or(Reason::NoService)?;
+    for_us(p, t, arrival)?;
+    may_begin(s, m)?;
+    let plan = t.plan(service.plan).ok_or(Reason::Inconsistent)?;
+    let slot = choose(t, &service, plan).ok_or(Refusal::NoServer)?;
+    let dest = t.dest(slot).ok_or(Reason::Inconsistent)?;
+    let word = conn::first_word(m, dest.method, slot);
+    let deadline = arrival.now + conn::timeout(s, m.key.protocol, word.state());
+    match t.conn(&m.key) {
+        Some(c) => conn::revive(t, &c, m, dest, word, deadline, arrival.now)?,
+        None => match conn::insert(t, m, dest, word, deadline, arrival.now) {
+            Ok(()) => {}
+            Err(Some(reason)) => return Err(reason.into()),
+            Err(None) => return Ok(known(t, s, m, arrival)?.ok_or(Reason::EntryBusy)?),
+        },
+    }
+    count_in(t, slot, m, 1);
+    Ok(Way::Server { dest, method: word.method() })
+}
+
+#[inline(always)]
+fn service_key(m: &Meta) -> ServiceKey {
+    #[expect(clippy::cast_possible_truncation, reason = "a protocol is 8 bits")]
+    let protocol = m.key.protocol as u16;
+    ServiceKey { addr: m.key.dst, port: m.key.dport, protocol }
+}
+
+/// A switch floods frames whose owner it does not know; they are not ours to balance.
+#[inline(always)]
+fn for_us<P: Packet, T: Tables>(p: &P, t: &T, arrival: &Arrival) -> Result<(), Reason> {
+    let eth: &Eth = p.at(0).ok_or(Reason::Inconsistent)?;
+    let Some(index) = t.port_of(arrival.ifindex) else { return Ok(()) };
+    let Some(port) = t.port(index) else { return Ok(()) };
+    if port.mac.to_u64() == eth.dst.to_u64() { Ok(()) } else { Err(Reason::OtherHost) }
+}
+
+/// What the kernel schedules (`ip_vs_schedule`, `tcp_conn_schedule`): of TCP a SYN, and never what
+/// comes from port 20, which is FTP's data connection from a server of NAT.
+#[inline(always)]
+fn may_begin(s: &Settings, m: &Meta) -> Result<(), Reason> {
+    let tcp = m.key.protocol == u32::from(PROTO_TCP);
+    let begins = !tcp || m.tcp_flags & (SYN | RST) == SYN;
+    if s.flags & SETTING_MIGRATING != 0 && !(tcp && begins) {
+        return Err(Reason::Migrating);
+    }
+    if !begins || m.key.sport == FTP_DATA.to_be() {
+        return Err(Reason::NoConnection);
+    }
+    Ok(())
+}
+
+/// Asks the scheduler, and remembers. A lost race is another CPU's choice, so the next is tried.
+#[inline(always)]
+fn choose<T: Tables>(t: &T, service: &Service, plan: &Plan) -> Option<u32> {
+    let scheduler = Scheduler::from_number(service.scheduler)?;
+    let list = List { t, plan };
+    let mut id = None;
+    for _ in 0..CHOICES {
+        let state = plan.state.get();
+        let choice = xlvs_sched::pick(scheduler, &list, state)?;
+        id = Some(choice.id);
+        if choice.state == state || plan.state.replace(state, choice.state) {
+            break;
+        }
+    }
+    id
+}
+
+/// A plan as the schedulers see it.
+struct List<'a, T> {
+    t: &'a T,
+    plan: &'a Plan,
+}
+
+struct Candidate<'a, T> {
+    t: &'a T,
+    order: &'a Order,
+}
+
+impl<T: Tables> Server for Candidate<'_, T> {
+    #[inline(always)]
+    fn id(&self) -> u32 {
+        self.order.slot
+    }
+    #[inline(always)]
+    fn weight(&self) -> u32 {
+        self.order.weight
+    }
+    #[inline(always)]
+    fn load(&self) -> Load {
+        match self.t.live(self.order.slot) {
+            Some(l) => Load { active: l.active.get(), inactive: l.inactive.get() },
+            None => Load::default(),
+        }
+    }
+}
+
+/// A scheduler's visitor on the orders of a plan.
+struct OnOrders<'a, T, V> {
+    t: &'a T,
+    visitor: V,
+}
+
+impl<T: Tables, V: Visit> VisitOrder for OnOrders<'_, T, V> {
+    #[inline(always)]
+    fn visit(&mut self, position: u32, order: &Order) -> bool {
+        self.visitor.visit(position, &Candidate { t: self.t, order })
+    }
+}
+
+impl<T: Tables> Destinations for List<'_, T> {
+    #[inline(always)]
+    fn count(&self) -> u32 {
+        self.plan.count
+    }
+    #[inline(always)]
+    fn scan<V: Visit>(&self, start: u32, visitor: V) -> V {
+        let on_orders = OnOrders { t: self.t, visitor };
+        self.t.scan(self.plan.first, self.plan.count, start, on_orders).visitor
+    }
+    #[inline(always)]
+    fn weights(&self) -> Weights {
+        Weights { divisor: self.plan.divisor, max: self.plan.max_weight }
+    }
+}
+
+#[inline(always)]
+fn send<P: Packet, T: Tables>(
+    p: &mut P,
+    t: &T,
+    m: &Meta,
+    arrival: &Arrival,
+    way: &Way<'_>,
+) -> Result<(Reason, u32), Reason> {
+    match way {
+        Way::Client(back) => {
+            if m.ttl <= 1 {
+                let sent = icmp::answer(p, t, m, arrival, Message::TimeExceeded)?;
+                return Ok((sent, arrival.ifindex));
+            }
+            Ok((forward::nat_reply(p, m, back)?, back.ifindex))
+        }
+        Way::Server { dest, method } => to_server(p, t, m, arrival, dest, *method),
+    }
+}
+
+#[inline(always)]
+fn to_server<P: Packet, T: Tables>(
+    p: &mut P,
+    t: &T,
+    m: &Meta,
+    arrival: &Arrival,
+    dest: &Dest,
+    method: u8,
+) -> Result<(Reason, u32), Reason> {
+    let hop: &Hop = if dest.hop & 1 == 0 { &dest.hops[0] } else { &dest.hops[1] };
+    let port = conn::server_port(dest, m.key.dport);
+    if hop.kind != HOP_NEIGHBOUR {
+        if hop.kind != HOP_LOCAL {
+            return Err(Reason::NoNeighbour);
+        }
+        if method != METHOD_MASQ {
+            return Ok((Reason::LocalDirect, arrival.ifindex));
+        }
+        forward::nat(p, m, dest.addr, port)?;
+        return Ok((Reason::LocalNat, arrival.ifindex));
+    }
+    let message = if m.ttl <= 1 {
+        Some(Message::TimeExceeded)
+    } else {
+        let overhead = if method == METHOD_TUNNEL { forward::TUNNEL_OVERHEAD as u16 } else { 0 };
+        if m.ip_len > hop.mtu.saturating_sub(overhead) {
+            too_long(p, t, m, arrival)?;
+            Some(Message::FragNeeded(hop.mtu.saturating_sub(overhead)))
+        } else {
+            None
+        }
+    };
+    if let Some(message) = message {
+        return Ok((icmp::answer(p, t, m, arrival, message)?, arrival.ifindex));
+    }
+    let reason = match method {
+        METHOD_MASQ => forward::nat_to(p, m, hop, dest.addr, port)?,
+        METHOD_TUNNEL => forward::tunnel(p, m, hop, dest.tunnel_src, dest.addr)?,
+        _ => forward::direct(p, hop)?,
+    };
+    Ok((reason, hop.ifindex))
+}
+
+/// A packet too long for the way on: may its sender be told?
+#[inline(always)]
+fn too_long<P: Packet, T: Tables>(p: &P, t: &T, m: &Meta, arrival: &Arrival) -> Result<(), Reason> {
+    if let Some(index) = t.port_of(arrival.ifindex)
+        && let Some(port) = t.port(index)
+        && m.ip_len > port.mtu
+    {
+        return Err(Reason::Merged);
+    }
+    let ip: &Ipv4 = p.at(L3).ok_or(Reason::Inconsistent)?;
+    if ip.frag.get() & IP_DONT_FRAGMENT == 0 { Err(Reason::TooBig) } else { Ok(()) }
+}
+
+/// A frame that the host itself sends: an answer of a server by NAT on this very host takes the
+/// service's address and port, which the caller writes (the frame's checksums may be unfinished, which
+/// only the kernel's helpers know to change). None: none of ours.
+#[inline(always)]
+pub fn local_reply<P: Packet, T: Tables>(p: &P, t: &T, now: u64) -> Option<(Meta, u32, u16)> {
+    let s = t.settings()?;
+    let m = parse(p).ok()?;
+    let c = t.conn(&m.key)?;
+    let word = Word(c.word.get());
+    if word.has(CONN_DEAD) || !word.has(CONN_REPLY) {
+        return None;
+    }
+    let (vaddr, vport, _) = conn::origin_parts(follow_reply(t, s, &m, &c, word, now).ok()??);
+    t.stats(word.dest(), |x| {
+        x.out_packets += 1;
+        x.out_bytes += u64::from(m.ip_len);
+    });
+    t.count(Reason::LocalNatReply);
+    Some((m, vaddr, vport))
+}
+
+/// Expires the connections whose keys follow the Ethernet header of `p`; how many were removed.
+#[inline(always)]
+pub fn sweep<P: Packet, T: Tables>(p: &P, t: &T, now: u64) -> u32 {
+    let mut removed = 0;
+    let mut at = L3;
+    for _ in 0..SWEEP_KEYS {
+        let Some(key) = p.at::<KeyBytes>(at) else { break };
+        if conn::expire(t, &key.key(), now) == Swept::Removed {
+            removed += 1;
+        }
+        at += size_of::<KeyBytes>();
+    }
+    removed
+}
+
+/// A [`ConnKey`] in a frame.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct KeyBytes {
+    src: xlvs_wire::Be32,
+    dst: xlvs_wire::Be32,
+    sport: xlvs_wire::Be16,
+    dport: xlvs_wire::Be16,
+    protocol: xlvs_wire::Be32,
+}
+#[expect(unsafe_code, reason = "a view over bytes, as those of xlvs-wire")]
+// SAFETY: arrays of bytes.
+unsafe impl xlvs_wire::Wire for KeyBytes {}
+
+impl KeyBytes {
+    #[inline(always)]
+    fn key(&self) -> ConnKey {
+        ConnKey {
+            src: self.src.raw(),
+            dst: self.dst.raw(),
+            sport: self.sport.raw(),
+            dport: self.dport.raw(),
+            protocol: self.protocol.raw(),
+        }
+    }
+}
+
+impl Outcome {
+    /// What the home must do with the frame.
+    #[inline(always)]
+    pub const fn verdict(&self) -> Verdict {
+        self.reason.verdict()
+    }
+}
+
+/// Keys in a frame for [`sweep`], at most.
+pub const SWEEP_KEYS: usize = 128;
+/// How often a scheduler whose memory another CPU moved is asked again.
+const CHOICES: usize = 4;
+/// The source port of FTP's data connections.
+const FTP_DATA: u16 = 20;

@@ -1,0 +1,143 @@
+//! Connection states and idle timeouts, the kernel's (`ip_vs_proto_tcp.c`, `ip_vs_proto_udp.c`).
+
+use xlvs_wire::tcp_flag::{ACK, FIN, RST, SYN};
+
+/// No packet yet.
+pub const NONE: u8 = 0;
+/// The handshake is complete.
+pub const ESTABLISHED: u8 = 1;
+/// The server opened.
+pub const SYN_SENT: u8 = 2;
+/// The client opened.
+pub const SYN_RECV: u8 = 3;
+/// One side closed.
+pub const FIN_WAIT: u8 = 4;
+/// Both sides closed.
+pub const TIME_WAIT: u8 = 5;
+/// Reset.
+pub const CLOSE: u8 = 6;
+/// The client closed first.
+pub const CLOSE_WAIT: u8 = 7;
+/// The server closed after the client.
+pub const LAST_ACK: u8 = 8;
+/// Of the kernel's table; no packet leads there.
+pub const LISTEN: u8 = 9;
+/// Of the kernel's table under `secure_tcp`.
+pub const SYNACK: u8 = 10;
+/// Index of the timeout of UDP flows; TCP's states are their own indices.
+pub const TIMEOUT_UDP: u8 = 12;
+
+/// Names as `ipvsadm -Lc` prints them, by state.
+pub const TCP_NAMES: [&str; 12] = [
+    "NONE",
+    "ESTABLISHED",
+    "SYN_SENT",
+    "SYN_RECV",
+    "FIN_WAIT",
+    "TIME_WAIT",
+    "CLOSE",
+    "CLOSE_WAIT",
+    "LAST_ACK",
+    "LISTEN",
+    "SYNACK",
+    "BUG!",
+];
+
+/// Idle timeouts in seconds, by index (`tcp_timeouts`, `udp_timeouts`).
+pub const TIMEOUTS_S: [u32; 16] =
+    [2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120, 2, 300, 0, 0, 0];
+
+/// Which packets of the connection the director sees, and whose this one is.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The client's, where the server's are seen too.
+    In = 0,
+    /// The server's.
+    Out = 1,
+    /// The client's, where the server's never come by.
+    InOnly = 2,
+}
+
+/// What a segment says, by its flags: the first of RST, SYN, FIN, ACK that is set
+/// (`tcp_state_idx`).
+#[inline(always)]
+pub const fn event(flags: u8) -> u8 {
+    if flags & RST != 0 {
+        3
+    } else if flags & SYN != 0 {
+        0
+    } else if flags & FIN != 0 {
+        1
+    } else if flags & ACK != 0 {
+        2
+    } else {
+        4
+    }
+}
+
+/// The state after a segment.
+#[inline(always)]
+pub const fn next(direction: Direction, flags: u8, state: u8) -> u8 {
+    // The masks make the indexing total: no panic in Rust, a bounded offset for the verifier.
+    NEXT[direction as usize & 3][event(flags) as usize & 7][state as usize & 15]
+}
+
+/// Counts as active (`tcp_state_active_table`).
+#[inline(always)]
+pub const fn is_active(state: u8) -> bool {
+    (1u16 << (state & 15)) & ACTIVE != 0
+}
+
+const ACTIVE: u16 = 1 << ESTABLISHED | 1 << SYN_SENT | 1 << SYN_RECV | 1 << SYNACK;
+
+const NO: u8 = NONE;
+const ES: u8 = ESTABLISHED;
+const SS: u8 = SYN_SENT;
+const SR: u8 = SYN_RECV;
+const FW: u8 = FIN_WAIT;
+const TW: u8 = TIME_WAIT;
+const CL: u8 = CLOSE;
+const CW: u8 = CLOSE_WAIT;
+const LA: u8 = LAST_ACK;
+const LI: u8 = LISTEN;
+
+/// A segment without any of the four flags closes.
+const BARE: [u8; 16] = [CL, CL, CL, CL, CL, CL, CL, CL, CL, CL, CL, NO, NO, NO, NO, NO];
+const UNUSED: [u8; 16] = [NO; 16];
+
+/// `tcp_states`: by direction, event (syn, fin, ack, rst, none) and state. In `.rodata`.
+static NEXT: [[[u8; 16]; 8]; 4] = [
+    [
+        // NO ES SS SR FW TW CL CW LA LI SA
+        [SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR, NO, NO, NO, NO, NO],
+        [CL, CW, SS, TW, TW, TW, CL, CW, LA, LI, TW, NO, NO, NO, NO, NO],
+        [ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES, NO, NO, NO, NO, NO],
+        [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, SR, NO, NO, NO, NO, NO],
+        BARE,
+        UNUSED,
+        UNUSED,
+        UNUSED,
+    ],
+    [
+        [SS, ES, SS, SR, SS, SS, SS, SS, SS, LI, SR, NO, NO, NO, NO, NO],
+        [TW, FW, SS, TW, FW, TW, CL, TW, LA, LI, TW, NO, NO, NO, NO, NO],
+        [ES, ES, SS, ES, FW, TW, CL, CW, LA, ES, ES, NO, NO, NO, NO, NO],
+        [CL, CL, SS, CL, CL, TW, CL, CL, CL, CL, CL, NO, NO, NO, NO, NO],
+        BARE,
+        UNUSED,
+        UNUSED,
+        UNUSED,
+    ],
+    [
+        [SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR, NO, NO, NO, NO, NO],
+        [CL, FW, SS, TW, FW, TW, CL, CW, LA, LI, TW, NO, NO, NO, NO, NO],
+        [ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES, NO, NO, NO, NO, NO],
+        [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL, NO, NO, NO, NO, NO],
+        BARE,
+        UNUSED,
+        UNUSED,
+        UNUSED,
+    ],
+    [UNUSED; 8],
+];

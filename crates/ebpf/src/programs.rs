@@ -1,0 +1,93 @@
+//! The entry points.
+
+use crate::{
+    frame::{Skb, Xdp},
+    maps::{Maps, now},
+};
+use aya_ebpf::{
+    bindings::{BPF_F_PSEUDO_HDR, TC_ACT_PIPE, xdp_action},
+    helpers::generated::{bpf_l3_csum_replace, bpf_l4_csum_replace, bpf_redirect, bpf_skb_store_bytes},
+    macros::{classifier, xdp},
+    programs::{TcContext, XdpContext},
+};
+use core::mem::offset_of;
+use xlvs_datapath::{Arrival, Meta, Verdict};
+use xlvs_wire::{Eth, Ipv4, PROTO_TCP, Tcp, Udp};
+
+/// The director: every frame that comes in.
+#[xdp]
+pub fn director(ctx: XdpContext) -> u32 {
+    // SAFETY: the kernel's context is valid for the program's run.
+    let ifindex = unsafe { (*ctx.ctx).ingress_ifindex };
+    let arrival = Arrival { now: now(), ifindex };
+    let tables = Maps { ctx: ctx.ctx.cast() };
+    let outcome = xlvs_datapath::director(&mut Xdp::new(ctx.ctx), &tables, &arrival);
+    match outcome.verdict() {
+        Verdict::Pass => xdp_action::XDP_PASS,
+        Verdict::Drop => xdp_action::XDP_DROP,
+        Verdict::Send if outcome.ifindex == ifindex => xdp_action::XDP_TX,
+        // SAFETY: a helper on numbers.
+        Verdict::Send => unsafe { bpf_redirect(outcome.ifindex, 0) as u32 },
+    }
+}
+
+/// Driven by userspace (`BPF_PROG_TEST_RUN`): expires the connections whose keys it is given.
+#[xdp]
+pub fn sweep(ctx: XdpContext) -> u32 {
+    xlvs_datapath::sweep(&Xdp::new(ctx.ctx), &Maps { ctx: ctx.ctx.cast() }, now())
+}
+
+/// What the host itself sends: answers of a server by NAT on this very host.
+#[classifier]
+pub fn reply(ctx: TcContext) -> i32 {
+    let skb = ctx.skb.skb;
+    let tables = Maps { ctx: skb.cast() };
+    if let Some((m, vaddr, vport)) = xlvs_datapath::local_reply(&Skb::new(skb), &tables, now()) {
+        rewrite_source(skb, &m, vaddr, vport);
+    }
+    TC_ACT_PIPE as i32
+}
+
+/// By the kernel's helpers: a frame that the host sends may carry an unfinished checksum.
+#[inline(always)]
+fn rewrite_source(skb: *mut aya_ebpf::bindings::__sk_buff, m: &Meta, vaddr: u32, vport: u16) {
+    const L3: usize = size_of::<Eth>();
+    let checksum_at = if m.key.protocol == u32::from(PROTO_TCP) {
+        m.l4 + offset_of!(Tcp, checksum)
+    } else {
+        m.l4 + offset_of!(Udp, checksum)
+    };
+    // A UDP datagram without a checksum keeps it so.
+    let mangled_zero = if m.key.protocol == u32::from(PROTO_TCP) { 0 } else { BPF_F_MARK_MANGLED_0 };
+    let pseudo = u64::from(BPF_F_PSEUDO_HDR) | mangled_zero;
+    let (old, new) = (u64::from(m.key.src), u64::from(vaddr));
+    let (old_port, new_port) = (u64::from(m.key.sport), u64::from(vport));
+    let l3_at = (L3 + offset_of!(Ipv4, checksum)) as u32;
+    let src_at = (L3 + offset_of!(Ipv4, src)) as u32;
+    // SAFETY: helpers on the program's own context; they check the offsets, and the sources are on
+    // the stack.
+    unsafe {
+        bpf_l4_csum_replace(skb, checksum_at as u32, old, new, pseudo | 4);
+        bpf_l4_csum_replace(skb, checksum_at as u32, old_port, new_port, mangled_zero | 2);
+        bpf_l3_csum_replace(skb, l3_at, old, new, 4);
+        bpf_skb_store_bytes(skb, src_at, (&raw const vaddr).cast(), 4, 0);
+        bpf_skb_store_bytes(skb, m.l4 as u32, (&raw const vport).cast(), 2, 0);
+    }
+}
+
+const BPF_F_MARK_MANGLED_0: u64 = 1 << 5;
+
+/// Nothing: the zero of measurements, and what the far end of a veth needs to take frames.
+#[xdp]
+pub fn pass(_: XdpContext) -> u32 {
+    xdp_action::XDP_PASS
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "license")]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
