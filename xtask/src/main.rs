@@ -1,1 +1,52 @@
-fn main() {}
+//! `cargo xtask`: what builds, checks, tests, measures and packs xlvs.
+//!
+//! Each verb is a module with one `run`. Nothing here is part of the product; the product builds
+//! with stable Rust alone, because the eBPF object that `xtask ebpf` makes is committed.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
+
+mod ebpf;
+mod rings;
+mod shell;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os().skip(1);
+    let verb = args.next().unwrap_or_default();
+    let rest = lexopt::Parser::from_args(args);
+    let done = match verb.to_str() {
+        Some("ebpf") => ebpf::run(rest),
+        Some("tools") => tools::run(rest),
+        Some("" | "help" | "-h" | "--help") => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => Err(anyhow::anyhow!("no such verb: {}\n\n{USAGE}", verb.display())),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+const USAGE: &str = "\
+cargo xtask VERB
+
+  ebpf [--install] [--check] [--next]
+                      build the eBPF object that is committed; --check: is it what the sources make?
+  verify [OBJECT]     load every program of the object, compare with the verifier budget (root)
+  kernels [6.1 6.12]  the same on older kernels, in throw-away guests
+  tidy                the house's rules that rustc and clippy do not know
+  test [--ring N]... [--quick]
+                      the four rings; installs what they need when it is missing
+  bench [--gate] [--smoke] [--rounds N]
+                      ns per packet
+  dist                an archive of the release build
+  tools RING|ci       install the programs that a ring or CI needs
+  ci                  everything that must hold before a change lands; what .ci/run runs
+";
