@@ -4,10 +4,14 @@
 //! with stable Rust alone, because the eBPF object that `xtask ebpf` makes is committed.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
+mod bench;
 mod ebpf;
+mod guest;
+mod kernels;
 mod rings;
 mod shell;
 mod tools;
+mod verify;
 mod workspace;
 
 use std::process::ExitCode;
@@ -17,7 +21,10 @@ fn main() -> ExitCode {
     let verb = args.next().unwrap_or_default();
     let rest = lexopt::Parser::from_args(args);
     let done = match verb.to_str() {
+        Some("bench") => bench::run(rest),
         Some("ebpf") => ebpf::run(rest),
+        Some("kernels") => kernels::run(rest),
+        Some("verify") => verify::run(rest),
         Some("tools") => tools::run(rest),
         Some("" | "help" | "-h" | "--help") => {
             print!("{USAGE}");
