@@ -18,8 +18,8 @@ use crate::{
 use xlvs_wire::PROTO_TCP;
 
 /// How often a lost compare-and-swap is tried again: each loss means that another CPU moved the same
-/// connection in the same instant.
-const TRIES: usize = 4;
+/// connection in the same instant. Hidden from the optimiser where it is used, which would unroll.
+const TRIES: u32 = 4;
 
 /// An expiry moves by less than this are not written: a quarter of a second, and a cache line that
 /// stays clean.
@@ -117,7 +117,7 @@ pub const fn is_steady(word: Word, m: &Meta, out: bool) -> bool {
 #[inline(always)]
 pub fn advance<T: Tables>(t: &T, c: &Conn, seen: Word, m: &Meta, out: bool) -> Option<Word> {
     let mut word = seen;
-    for _ in 0..TRIES {
+    for _ in 0..core::hint::black_box(TRIES) {
         let next = step(word, m.key.protocol, m.tcp_flags, out);
         if next.0 == word.0 {
             return Some(word);
@@ -167,7 +167,7 @@ fn count_one<T: Tables>(t: &T, word: Word, begins: bool) {
 #[inline(always)]
 pub fn copy_to_reply<T: Tables>(t: &T, authority: &Conn, key: &ConnKey, deadline: u64) {
     let Some(r) = t.conn(key) else { return };
-    for _ in 0..TRIES {
+    for _ in 0..core::hint::black_box(TRIES) {
         let word = Word(authority.word.get());
         let copy = Word(r.word.get());
         let same_life = copy.dest() == word.dest() && copy.generation() == word.generation();
@@ -190,7 +190,17 @@ pub fn first_word(m: &Meta, method: u8, slot: u32) -> Word {
     step(born, m.key.protocol, m.tcp_flags, false)
 }
 
-/// Puts a new connection in the table. `Err(None)`: another CPU was faster, follow its entry.
+/// Whose connection is in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inserted {
+    /// The new one.
+    Ours,
+    /// Another CPU's, which was faster with another packet that begins the same connection: both go
+    /// the same way, and the second leaves the state as the first made it.
+    Theirs(Word),
+}
+
+/// Puts a new connection in the table.
 #[inline(always)]
 pub fn insert<T: Tables>(
     t: &T,
@@ -199,9 +209,9 @@ pub fn insert<T: Tables>(
     word: Word,
     deadline: u64,
     now: u64,
-) -> Result<(), Option<Reason>> {
+) -> Result<Inserted, Reason> {
     let masq = word.method() == METHOD_MASQ;
-    let ours = masq && claim_reply(t, m, d, word, deadline, now).map_err(Some)?;
+    let ours = masq && claim_reply(t, m, d, word, deadline, now)?;
     let conn = Conn {
         #[cfg(feature = "abi-next")]
         next: 0,
@@ -210,22 +220,29 @@ pub fn insert<T: Tables>(
         hop: Cell64::new(0),
         origin: Cell64::new(0),
     };
-    let why = match t.conn_insert(&m.key, &conn) {
+    let full = match t.conn_insert(&m.key, &conn) {
         Insert::Done => {
             count_one(t, word, true);
-            return Ok(());
+            return Ok(Inserted::Ours);
         }
-        Insert::Exists => None,
-        Insert::Full => Some(Reason::TableFull),
+        Insert::Exists => false,
+        Insert::Full => true,
     };
-    if ours {
-        // The winner may have chosen the same server, whose answers this entry then finds.
-        let winner = t.conn(&m.key).map(|c| Word(c.word.get()));
-        if winner.is_none_or(|w| w.dest() != word.dest()) {
-            t.conn_remove(&reply_key(&m.key, d));
-        }
+    let winner = match t.conn(&m.key) {
+        Some(c) => Word(c.word.get()),
+        None => Word(u64::from(CONN_DEAD) << 8),
+    };
+    // The winner may have chosen the same server, whose answers our entry then finds.
+    if ours && (winner.has(CONN_DEAD) || winner.dest() != word.dest()) {
+        t.conn_remove(&reply_key(&m.key, d));
     }
-    Err(why)
+    if full {
+        Err(Reason::TableFull)
+    } else if winner.has(CONN_DEAD | CONN_REPLY) {
+        Err(Reason::EntryBusy)
+    } else {
+        Ok(Inserted::Theirs(winner))
+    }
 }
 
 /// Gives an expired or closing entry another life, in place: removing and inserting would leave an
@@ -239,7 +256,7 @@ pub fn revive<T: Tables>(
     first: Word,
     deadline: u64,
     now: u64,
-) -> Result<(), Reason> {
+) -> Result<Word, Reason> {
     let old = Word(c.word.get());
     if old.has(CONN_DEAD) {
         return Err(Reason::EntryBusy);
@@ -262,7 +279,7 @@ pub fn revive<T: Tables>(
             t.conn_remove(&key);
         }
     }
-    Ok(())
+    Ok(word)
 }
 
 /// Makes the entry for answers, or takes over one that nobody lives in. True: it was made.

@@ -12,7 +12,7 @@ use xlvs_wire::{
 };
 
 /// Bytes that a tunnel puts before a packet.
-pub const TUNNEL_OVERHEAD: usize = size_of::<Ipv4>();
+pub(crate) const TUNNEL_OVERHEAD: usize = size_of::<Ipv4>();
 
 #[inline(always)]
 fn set_macs<P: Packet>(p: &mut P, dst: &Mac, src: &Mac) -> Result<(), Reason> {
@@ -36,7 +36,7 @@ fn decrement_ttl<P: Packet>(p: &mut P) -> Result<(), Reason> {
 
 /// Direct routing: other Ethernet addresses, one hop less.
 #[inline(always)]
-pub fn direct<P: Packet>(p: &mut P, hop: &Hop) -> Result<Reason, Reason> {
+pub(crate) fn direct<P: Packet>(p: &mut P, hop: &Hop) -> Result<Reason, Reason> {
     set_macs(p, &hop.dmac, &hop.smac)?;
     decrement_ttl(p)?;
     Ok(Reason::SentDirect)
@@ -44,7 +44,7 @@ pub fn direct<P: Packet>(p: &mut P, hop: &Hop) -> Result<Reason, Reason> {
 
 /// NAT towards the server: the destination becomes `addr` and `port`.
 #[inline(always)]
-pub fn nat<P: Packet>(p: &mut P, m: &Meta, addr: u32, port: u16) -> Result<(), Reason> {
+pub(crate) fn nat<P: Packet>(p: &mut P, m: &Meta, addr: u32, port: u16) -> Result<(), Reason> {
     let ip: &mut Ipv4 = p.at_mut(L3).ok_or(Reason::Inconsistent)?;
     let delta = Delta::new().long(m.key.dst, addr);
     ip.dst.set_raw(addr);
@@ -94,7 +94,7 @@ fn udp_checksum(old: u16, delta: Delta) -> u16 {
 
 /// NAT towards a server that is another host.
 #[inline(always)]
-pub fn nat_to<P: Packet>(
+pub(crate) fn nat_to<P: Packet>(
     p: &mut P,
     m: &Meta,
     hop: &Hop,
@@ -109,22 +109,22 @@ pub fn nat_to<P: Packet>(
 
 /// The way back to a client.
 #[derive(Clone, Copy, Debug)]
-pub struct Back {
+pub(crate) struct Back {
     /// The neighbour.
-    pub dmac: u64,
+    pub(crate) dmac: u64,
     /// Our address on that interface.
-    pub smac: Mac,
+    pub(crate) smac: Mac,
     /// By which interface.
-    pub ifindex: u32,
+    pub(crate) ifindex: u32,
     /// The service's address.
-    pub vaddr: u32,
+    pub(crate) vaddr: u32,
     /// The service's port.
-    pub vport: u16,
+    pub(crate) vport: u16,
 }
 
 /// An answer on its way to the client.
 #[inline(always)]
-pub fn nat_reply<P: Packet>(p: &mut P, m: &Meta, back: &Back) -> Result<Reason, Reason> {
+pub(crate) fn nat_reply<P: Packet>(p: &mut P, m: &Meta, back: &Back) -> Result<Reason, Reason> {
     let eth: &mut Eth = p.at_mut(0).ok_or(Reason::Inconsistent)?;
     eth.dst.set_u64(back.dmac);
     eth.src.set(&back.smac);
@@ -144,7 +144,7 @@ struct Inner {
 /// IP in IP as `ip_vs_tunnel_xmit` builds it: hop count and "don't fragment" of the inner header,
 /// whose ECN bits are carried as RFC 6040 says (a mark of congestion is not copied outwards).
 #[inline(always)]
-pub fn tunnel<P: Packet>(
+pub(crate) fn tunnel<P: Packet>(
     p: &mut P,
     m: &Meta,
     hop: &Hop,

@@ -8,13 +8,13 @@ use crate::{
     tick_of,
 };
 use xlvs_wire::{
-    Be16, Be32, ETHERTYPE_IPV4, Eth, ICMP_DEST_UNREACHABLE, ICMP_FRAG_NEEDED,
-    ICMP_PORT_UNREACHABLE, ICMP_TIME_EXCEEDED, Icmp, Ipv4, PROTO_ICMP, Packet, checksum::Sum,
+    ETHERTYPE_IPV4, Eth, ICMP_DEST_UNREACHABLE, ICMP_FRAG_NEEDED, ICMP_PORT_UNREACHABLE,
+    ICMP_TIME_EXCEEDED, Icmp, Ipv4, PROTO_ICMP, Packet,
 };
 
 /// What to tell the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Message {
+pub(crate) enum Message {
     /// No server is left.
     PortUnreachable,
     /// The way on carries no more than this.
@@ -29,12 +29,14 @@ const OVERHEAD: usize = size_of::<Ipv4>() + size_of::<Icmp>();
 const QUOTE_MAX: usize = 576 - OVERHEAD;
 /// Where the quoted packet begins.
 const QUOTE: usize = L3 + OVERHEAD;
+/// What the ICMP checksum covers, in whole longs.
+const SUM_LONGS: u32 = ((QUOTE_MAX + size_of::<Icmp>()) / 4) as u32;
 /// `net.ipv4.icmp_msgs_per_sec`.
 const MAX_PER_TICK: u64 = 1000;
 
 /// Turns the packet into an error message to its sender, or says why not.
 #[inline(always)]
-pub fn answer<P: Packet, T: Tables>(
+pub(crate) fn answer<P: Packet, T: Tables>(
     p: &mut P,
     t: &T,
     m: &Meta,
@@ -58,21 +60,23 @@ pub fn answer<P: Packet, T: Tables>(
     if !allowed(limiter, tick_of(arrival.now)) {
         return Err(silent);
     }
-    turn_around(p, m)?;
+    let quote = turn_around(p, m)?;
     let icmp: &mut Icmp = p.at_mut(L3 + size_of::<Ipv4>()).ok_or(Reason::Inconsistent)?;
     icmp.kind = kind;
     icmp.code = code;
     icmp.checksum.set_raw(0);
     icmp.rest.set(rest);
-    let sum = sum(p, L3 + size_of::<Ipv4>());
+    let covered = size_of::<Icmp>() + quote;
+    let sum = p.sum::<SUM_LONGS>(L3 + size_of::<Ipv4>(), covered).ok_or(Reason::Inconsistent)?;
     let icmp: &mut Icmp = p.at_mut(L3 + size_of::<Ipv4>()).ok_or(Reason::Inconsistent)?;
     icmp.checksum.set_raw(sum.finish());
     Ok(sent)
 }
 
-/// Makes room for the headers, cuts the quote, writes Ethernet and IP back to the sender.
+/// Makes room for the headers, cuts the quote, writes Ethernet and IP back to the sender; how many
+/// bytes are quoted.
 #[inline(always)]
-fn turn_around<P: Packet>(p: &mut P, m: &Meta) -> Result<(), Reason> {
+fn turn_around<P: Packet>(p: &mut P, m: &Meta) -> Result<usize, Reason> {
     let eth: &Eth = p.at(0).ok_or(Reason::Inconsistent)?;
     let (us, them) = (eth.dst.to_u64(), eth.src.to_u64());
     let ip: &Ipv4 = p.at(L3).ok_or(Reason::Inconsistent)?;
@@ -100,28 +104,8 @@ fn turn_around<P: Packet>(p: &mut P, m: &Meta) -> Result<(), Reason> {
             src: m.key.dst,
             dst: m.key.src,
         },
-    )
-}
-
-/// The sum from `from` to the end of the frame, which is at most `QUOTE_MAX` past the headers.
-#[inline(always)]
-fn sum<P: Packet>(p: &P, from: usize) -> Sum {
-    const LONGS: usize = (QUOTE_MAX + size_of::<Icmp>()) / 4;
-    let mut sum = Sum::new();
-    let mut at = from;
-    for _ in 0..LONGS {
-        let Some(long) = p.at::<Be32>(at) else { break };
-        sum = sum.long(long.raw());
-        at += 4;
-    }
-    if let Some(word) = p.at::<Be16>(at) {
-        sum = sum.word(word.raw());
-        at += 2;
-    }
-    if let Some(byte) = p.at::<u8>(at) {
-        sum = sum.word(u16::from_ne_bytes([*byte, 0]));
-    }
-    sum
+    )?;
+    Ok(quote)
 }
 
 /// Counts to [`MAX_PER_TICK`] anew in each tick. Two CPUs at a tick's turn may both begin it: the

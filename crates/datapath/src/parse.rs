@@ -6,7 +6,7 @@ use xlvs_wire::{
 };
 
 /// Where the IP header is.
-pub const L3: usize = size_of::<Eth>();
+pub(crate) const L3: usize = size_of::<Eth>();
 
 /// What is known of a packet: offsets, not pointers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use crate::{
     Reason, Route, Tables, Verdict, VisitOrder,
-    conn::{self, Swept},
+    conn::{self, Inserted, Swept},
     forward::{self, Back},
     icmp::{self, Message},
     parse::{L3, Meta, NoMeta, parse},
@@ -48,7 +48,7 @@ pub const fn tick_of(now: u64) -> u32 {
 #[inline(always)]
 pub fn director<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Outcome {
     let (reason, ifindex) = match decide(p, t, arrival) {
-        Ok((reason, ifindex)) => (reason, ifindex),
+        Ok(sent) => sent,
         Err(reason) => (reason, arrival.ifindex),
     };
     t.count(reason);
@@ -70,18 +70,20 @@ fn decide<P: Packet, T: Tables>(
         Err(NoMeta::Pass(reason)) => return Err(reason),
         Err(NoMeta::Fragment(addr)) => return Err(fragment(t, addr)),
     };
-    let hop = match known(t, s, &m, arrival)? {
-        Some(hop) => hop,
-        None => match fresh(p, t, s, &m, arrival) {
-            Ok(hop) => hop,
-            Err(Refusal::NoServer) => {
-                let sent = icmp::answer(p, t, &m, arrival, Message::PortUnreachable)?;
-                return Ok((sent, arrival.ifindex));
-            }
-            Err(Refusal::Other(reason)) => return Err(reason),
-        },
+    // In one place, whoever wants it: the message's making is a loop that the verifier walks for
+    // every way that leads here.
+    // Not `and_then`: a closure cannot be told to be inlined, and becomes a subprogram when large.
+    let sent = match find(p, t, s, &m, arrival) {
+        Ok(way) => send(p, t, &m, arrival, &way),
+        Err(refusal) => Err(refusal),
     };
-    send(p, t, &m, arrival, &hop)
+    match sent {
+        Ok(sent) => Ok(sent),
+        Err(Refusal::Other(reason)) => Err(reason),
+        Err(Refusal::Tell(message)) => {
+            Ok((icmp::answer(p, t, &m, arrival, message)?, arrival.ifindex))
+        }
+    }
 }
 
 /// A fragment is ours if its address has services; which one cannot be told from a later fragment.
@@ -93,22 +95,54 @@ fn fragment<T: Tables>(t: &T, addr: u32) -> Reason {
     }
 }
 
-/// Where a packet goes: deciding and rewriting are kept apart, so that rewriting is there once.
-enum Way<'a> {
+/// Where a packet goes: deciding and rewriting are kept apart, so that rewriting is there once. The
+/// destination is named by its slot and looked up again: where a pointer and a number may share a
+/// register, the verifier refuses both.
+enum Way {
     /// To the server.
-    Server { dest: &'a Dest, method: u8 },
+    Server { slot: u32, method: u8 },
     /// To the client.
     Client(Back),
 }
 
-/// A packet of a connection that is known. None: there is none, or it is to be scheduled anew.
+/// Why a packet does not go on.
+enum Refusal {
+    /// Its sender is to be told.
+    Tell(Message),
+    /// Counted.
+    Other(Reason),
+}
+
+impl From<Reason> for Refusal {
+    #[inline(always)]
+    fn from(reason: Reason) -> Self {
+        Self::Other(reason)
+    }
+}
+
+/// The connection of a packet, or a new one.
 #[inline(always)]
-fn known<'a, T: Tables>(
-    t: &'a T,
+fn find<P: Packet, T: Tables>(
+    p: &P,
+    t: &T,
     s: &Settings,
     m: &Meta,
     arrival: &Arrival,
-) -> Result<Option<Way<'a>>, Reason> {
+) -> Result<Way, Refusal> {
+    match known(t, s, m, arrival)? {
+        Some(way) => Ok(way),
+        None => fresh(p, t, s, m, arrival),
+    }
+}
+
+/// A packet of a connection that is known. None: there is none, or it is to be scheduled anew.
+#[inline(always)]
+fn known<T: Tables>(
+    t: &T,
+    s: &Settings,
+    m: &Meta,
+    arrival: &Arrival,
+) -> Result<Option<Way>, Reason> {
     let Some(c) = t.conn(&m.key) else { return Ok(None) };
     let word = Word(c.word.get());
     if word.has(CONN_DEAD) {
@@ -135,7 +169,7 @@ fn known<'a, T: Tables>(
     }
     follow(t, s, m, &c, word, dest, arrival.now)?;
     count_in(t, word.dest(), m, 0);
-    Ok(Some(Way::Server { dest, method: word.method() }))
+    Ok(Some(Way::Server { slot: word.dest(), method: word.method() }))
 }
 
 /// The client's packet: state and expiry.
@@ -265,48 +299,33 @@ fn count_in<T: Tables>(t: &T, slot: u32, m: &Meta, connections: u64) {
     });
 }
 
-/// Why a packet begins no connection.
-enum Refusal {
-    /// The client is to be told.
-    NoServer,
-    Other(Reason),
-}
-
-impl From<Reason> for Refusal {
-    #[inline(always)]
-    fn from(reason: Reason) -> Self {
-        Self::Other(reason)
-    }
-}
-
 /// A packet of no known connection.
 #[inline(always)]
-fn fresh<'a, P: Packet, T: Tables>(
+fn fresh<P: Packet, T: Tables>(
     p: &P,
-    t: &'a T,
+    t: &T,
     s: &Settings,
     m: &Meta,
     arrival: &Arrival,
-) -> Result<Way<'a>, Refusal> {
+) -> Result<Way, Refusal> {
     let key = service_key(m);
     let service = t.service(&key).ok_or(Reason::NoService)?;
     for_us(p, t, arrival)?;
     may_begin(s, m)?;
     let plan = t.plan(service.plan).ok_or(Reason::Inconsistent)?;
-    let slot = choose(t, &service, plan).ok_or(Refusal::NoServer)?;
+    let slot = choose(t, &service, plan).ok_or(Refusal::Tell(Message::PortUnreachable))?;
     let dest = t.dest(slot).ok_or(Reason::Inconsistent)?;
     let word = conn::first_word(m, dest.method, slot);
     let deadline = arrival.now + conn::timeout(s, m.key.protocol, word.state());
-    match t.conn(&m.key) {
-        Some(c) => conn::revive(t, &c, m, dest, word, deadline, arrival.now)?,
-        None => match conn::insert(t, m, dest, word, deadline, arrival.now) {
-            Ok(()) => {}
-            Err(Some(reason)) => return Err(reason.into()),
-            Err(None) => return Ok(known(t, s, m, arrival)?.ok_or(Reason::EntryBusy)?),
+    let (word, begun) = match t.conn(&m.key) {
+        Some(c) => (conn::revive(t, &c, m, dest, word, deadline, arrival.now)?, 1),
+        None => match conn::insert(t, m, dest, word, deadline, arrival.now)? {
+            Inserted::Ours => (word, 1),
+            Inserted::Theirs(winner) => (winner, 0),
         },
-    }
-    count_in(t, slot, m, 1);
-    Ok(Way::Server { dest, method: word.method() })
+    };
+    count_in(t, word.dest(), m, begun);
+    Ok(Way::Server { slot: word.dest(), method: word.method() })
 }
 
 #[inline(always)]
@@ -346,7 +365,8 @@ fn choose<T: Tables>(t: &T, service: &Service, plan: &Plan) -> Option<u32> {
     let scheduler = Scheduler::from_number(service.scheduler)?;
     let list = List { t, plan };
     let mut id = None;
-    for _ in 0..CHOICES {
+    // Hidden from the optimiser, which would unroll the loop over every scheduler's walk.
+    for _ in 0..core::hint::black_box(CHOICES) {
         let state = plan.state.get();
         let choice = xlvs_sched::pick(scheduler, &list, state)?;
         id = Some(choice.id);
@@ -421,17 +441,19 @@ fn send<P: Packet, T: Tables>(
     t: &T,
     m: &Meta,
     arrival: &Arrival,
-    way: &Way<'_>,
-) -> Result<(Reason, u32), Reason> {
+    way: &Way,
+) -> Result<(Reason, u32), Refusal> {
     match way {
         Way::Client(back) => {
             if m.ttl <= 1 {
-                let sent = icmp::answer(p, t, m, arrival, Message::TimeExceeded)?;
-                return Ok((sent, arrival.ifindex));
+                return Err(Refusal::Tell(Message::TimeExceeded));
             }
             Ok((forward::nat_reply(p, m, back)?, back.ifindex))
         }
-        Way::Server { dest, method } => to_server(p, t, m, arrival, dest, *method),
+        Way::Server { slot, method } => {
+            let dest = t.dest(*slot).ok_or(Reason::Inconsistent)?;
+            to_server(p, t, m, arrival, dest, *method)
+        }
     }
 }
 
@@ -443,12 +465,12 @@ fn to_server<P: Packet, T: Tables>(
     arrival: &Arrival,
     dest: &Dest,
     method: u8,
-) -> Result<(Reason, u32), Reason> {
+) -> Result<(Reason, u32), Refusal> {
     let hop: &Hop = if dest.hop & 1 == 0 { &dest.hops[0] } else { &dest.hops[1] };
     let port = conn::server_port(dest, m.key.dport);
     if hop.kind != HOP_NEIGHBOUR {
         if hop.kind != HOP_LOCAL {
-            return Err(Reason::NoNeighbour);
+            return Err(Reason::NoNeighbour.into());
         }
         if method != METHOD_MASQ {
             return Ok((Reason::LocalDirect, arrival.ifindex));
@@ -456,19 +478,14 @@ fn to_server<P: Packet, T: Tables>(
         forward::nat(p, m, dest.addr, port)?;
         return Ok((Reason::LocalNat, arrival.ifindex));
     }
-    let message = if m.ttl <= 1 {
-        Some(Message::TimeExceeded)
-    } else {
-        let overhead = if method == METHOD_TUNNEL { forward::TUNNEL_OVERHEAD as u16 } else { 0 };
-        if m.ip_len > hop.mtu.saturating_sub(overhead) {
-            too_long(p, t, m, arrival)?;
-            Some(Message::FragNeeded(hop.mtu.saturating_sub(overhead)))
-        } else {
-            None
-        }
-    };
-    if let Some(message) = message {
-        return Ok((icmp::answer(p, t, m, arrival, message)?, arrival.ifindex));
+    if m.ttl <= 1 {
+        return Err(Refusal::Tell(Message::TimeExceeded));
+    }
+    let overhead = if method == METHOD_TUNNEL { forward::TUNNEL_OVERHEAD as u16 } else { 0 };
+    let room = hop.mtu.saturating_sub(overhead);
+    if m.ip_len > room {
+        too_long(p, t, m, arrival)?;
+        return Err(Refusal::Tell(Message::FragNeeded(room)));
     }
     let reason = match method {
         METHOD_MASQ => forward::nat_to(p, m, hop, dest.addr, port)?,
@@ -512,19 +529,13 @@ pub fn local_reply<P: Packet, T: Tables>(p: &P, t: &T, now: u64) -> Option<(Meta
     Some((m, vaddr, vport))
 }
 
-/// Expires the connections whose keys follow the Ethernet header of `p`; how many were removed.
+/// Expires the connection whose key is the `index`th behind the Ethernet header of `p`, if its time
+/// has come. None: there are not so many keys.
 #[inline(always)]
-pub fn sweep<P: Packet, T: Tables>(p: &P, t: &T, now: u64) -> u32 {
-    let mut removed = 0;
-    let mut at = L3;
-    for _ in 0..SWEEP_KEYS {
-        let Some(key) = p.at::<KeyBytes>(at) else { break };
-        if conn::expire(t, &key.key(), now) == Swept::Removed {
-            removed += 1;
-        }
-        at += size_of::<KeyBytes>();
-    }
-    removed
+pub fn sweep<P: Packet, T: Tables>(p: &P, t: &T, index: u32, now: u64) -> Option<Swept> {
+    let at = L3 + (index as usize & (SWEEP_KEYS - 1)) * size_of::<KeyBytes>();
+    let key = p.at::<KeyBytes>(at)?.key();
+    Some(conn::expire(t, &key, now))
 }
 
 /// A [`ConnKey`] in a frame.
@@ -564,7 +575,8 @@ impl Outcome {
 
 /// Keys in a frame for [`sweep`], at most.
 pub const SWEEP_KEYS: usize = 128;
+const _: () = assert!(SWEEP_KEYS.is_power_of_two());
 /// How often a scheduler whose memory another CPU moved is asked again.
-const CHOICES: usize = 4;
+const CHOICES: u32 = 4;
 /// The source port of FTP's data connections.
 const FTP_DATA: u16 = 20;

@@ -2,9 +2,10 @@
 
 use aya_ebpf::{
     bindings::{__sk_buff, xdp_md},
-    helpers::generated::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail},
+    helpers::generated::{bpf_loop, bpf_xdp_adjust_head, bpf_xdp_adjust_tail},
 };
-use xlvs_wire::{Packet, Wire};
+use core::ffi::c_void;
+use xlvs_wire::{Be32, Packet, Wire, checksum::Sum};
 
 /// The verifier follows a packet pointer no further than 64 KiB, the view's size included. Where the
 /// offset is a constant or masked this check compiles to nothing.
@@ -81,6 +82,33 @@ impl Packet for Xdp {
         *self = Self::new(self.ctx);
         Some(())
     }
+    /// By the kernel's loop: the verifier would walk every round of our own.
+    #[inline(always)]
+    fn sum<const LONGS: u32>(&self, from: usize, len: usize) -> Option<Sum> {
+        let mut s = Summing { ctx: self.ctx, from, sum: Sum::new() };
+        let longs = if len / 4 < LONGS as usize { (len / 4) as u32 } else { LONGS };
+        // SAFETY: the callback gets `s`, alive until the helper returns.
+        unsafe {
+            bpf_loop(longs, sum_step as *mut c_void, (&raw mut s).cast(), 0);
+        }
+        self.sum_tail(s.sum, from, len)
+    }
+}
+
+struct Summing {
+    ctx: *mut xdp_md,
+    from: usize,
+    sum: Sum,
+}
+
+unsafe extern "C" fn sum_step(index: u64, state: *mut c_void) -> i64 {
+    // SAFETY: `sum` passed a Summing, alive on its stack.
+    let s = unsafe { &mut *state.cast::<Summing>() };
+    match Xdp::new(s.ctx).at::<Be32>((s.from + index as usize * 4) & MAX_OFFSET) {
+        Some(long) => s.sum = s.sum.long(long.raw()),
+        None => return 1,
+    }
+    0
 }
 
 /// A frame on its way out, for reading.

@@ -5,13 +5,13 @@ use crate::{
     maps::{Maps, now},
 };
 use aya_ebpf::{
-    bindings::{BPF_F_PSEUDO_HDR, TC_ACT_PIPE, xdp_action},
-    helpers::generated::{bpf_l3_csum_replace, bpf_l4_csum_replace, bpf_redirect, bpf_skb_store_bytes},
+    bindings::{BPF_F_PSEUDO_HDR, TC_ACT_PIPE, xdp_action, xdp_md},
+    helpers::generated::{bpf_loop, bpf_l3_csum_replace, bpf_l4_csum_replace, bpf_redirect, bpf_skb_store_bytes},
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
-use core::mem::offset_of;
-use xlvs_datapath::{Arrival, Meta, Verdict};
+use core::{ffi::c_void, mem::offset_of};
+use xlvs_datapath::{Arrival, Meta, SWEEP_KEYS, Verdict, conn::Swept};
 use xlvs_wire::{Eth, Ipv4, PROTO_TCP, Tcp, Udp};
 
 /// The director: every frame that comes in.
@@ -31,10 +31,35 @@ pub fn director(ctx: XdpContext) -> u32 {
     }
 }
 
-/// Driven by userspace (`BPF_PROG_TEST_RUN`): expires the connections whose keys it is given.
+/// Driven by userspace (`BPF_PROG_TEST_RUN`): expires the connections whose keys it is given; how many
+/// were removed.
 #[xdp]
 pub fn sweep(ctx: XdpContext) -> u32 {
-    xlvs_datapath::sweep(&Xdp::new(ctx.ctx), &Maps { ctx: ctx.ctx.cast() }, now())
+    let mut state = Sweeping { ctx: ctx.ctx, now: now(), removed: 0 };
+    // SAFETY: the callback gets `state`, alive until the helper returns.
+    unsafe {
+        let callback = sweep_step as *mut c_void;
+        bpf_loop(SWEEP_KEYS as u32, callback, (&raw mut state).cast(), 0);
+    }
+    state.removed
+}
+
+struct Sweeping {
+    ctx: *mut xdp_md,
+    now: u64,
+    removed: u32,
+}
+
+unsafe extern "C" fn sweep_step(index: u64, state: *mut c_void) -> i64 {
+    // SAFETY: `sweep` passed a Sweeping, alive on its stack.
+    let s = unsafe { &mut *state.cast::<Sweeping>() };
+    let tables = Maps { ctx: s.ctx.cast() };
+    match xlvs_datapath::sweep(&Xdp::new(s.ctx), &tables, index as u32, s.now) {
+        Some(Swept::Removed) => s.removed += 1,
+        Some(Swept::Kept) => {}
+        None => return 1,
+    }
+    0
 }
 
 /// What the host itself sends: answers of a server by NAT on this very host.

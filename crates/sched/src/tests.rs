@@ -84,7 +84,7 @@ fn each_scheduler_chooses_as_the_kernel_does() {
         (Wlc, &[4, 3, 2], "ABCABACBA", "load for its weight"),
         (Wlc, &[0, 0], "--", "nobody may"),
         (Sed, &[4, 3, 2], "ABACBAABC", "the strong ones first"),
-        (Nq, &[4, 3, 2], "ABCAABABC", "idle ones first"),
+        (Nq, &[4, 3, 2], "ABCABAABC", "idle ones first"),
     ];
     for (scheduler, weights, expected, sentence) in rows {
         let mut list = list(weights);

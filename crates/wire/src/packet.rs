@@ -1,3 +1,5 @@
+use crate::{Be16, Be32, checksum::Sum};
+
 /// Bytes that may be seen as `Self` anywhere in a frame.
 ///
 /// # Safety
@@ -26,4 +28,31 @@ pub trait Packet {
     fn shrink_head<const N: usize>(&mut self) -> Option<()>;
     /// Cuts the frame's tail so that `len` bytes stay. None: it is not that long.
     fn truncate(&mut self, len: usize) -> Option<()>;
+    /// The sum of the `len` bytes from `from` on, at most `4 * LONGS + 3`; None past the end.
+    fn sum<const LONGS: u32>(&self, from: usize, len: usize) -> Option<Sum> {
+        let mut sum = Sum::new();
+        for i in 0..LONGS {
+            if i as usize >= len / 4 {
+                break;
+            }
+            sum = sum.long(self.at::<Be32>(from + i as usize * 4)?.raw());
+        }
+        self.sum_tail(sum, from, len)
+    }
+    /// Adds the one to three bytes after the last whole long.
+    #[inline(always)]
+    fn sum_tail(&self, sum: Sum, from: usize, len: usize) -> Option<Sum> {
+        let mut sum = sum;
+        let mut at = from + (len & !3);
+        if len & 2 != 0 {
+            sum = sum.word(self.at::<Be16>(at)?.raw());
+            at += 2;
+        }
+        if len & 1 != 0 {
+            // With its neighbour: the verifier loses track of a view of a single byte.
+            let pair = self.at::<Be16>(core::hint::black_box(at.wrapping_sub(1)))?.get();
+            sum = sum.word((pair << 8).to_be());
+        }
+        Some(sum)
+    }
 }
