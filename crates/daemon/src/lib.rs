@@ -1,1 +1,28 @@
-//! (being written)
+//! The daemon: `xlvs run`. It joins the parts: the API on a unix socket, the desired state on disk,
+//! next hops from the kernel's routes and neighbours, and the data plane that forwards.
+//!
+//! ```text
+//! server (axum) --Change--> engine (one thread) --Model--> plane (the kernel's tables)
+//!                              ^       |
+//!        hops (rtnetlink) --Sight      +--> store (state.json)
+//! ```
+//!
+//! Forwarding does not need it: it may die and be replaced at any time.
+#![deny(unsafe_code)]
+
+mod args;
+mod engine;
+mod hops;
+mod host;
+mod kernel;
+mod logging;
+mod owner;
+mod plane;
+mod run;
+mod server;
+mod settings;
+mod store;
+mod warnings;
+
+pub use args::{RunArgs, XdpMode};
+pub use run::run;

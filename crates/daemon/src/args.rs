@@ -1,0 +1,73 @@
+//! The flags of `xlvs run`.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// How XDP is attached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum XdpMode {
+    /// Native, or generic where the driver has no native XDP (announced).
+    #[default]
+    Auto,
+    /// In the driver, or not at all.
+    Native,
+    /// In the kernel's stack: works with every driver, slower.
+    Generic,
+}
+
+/// Run the director of this network namespace.
+///
+/// The daemon may be stopped, killed and replaced: what is in the kernel goes on forwarding, and the
+/// next daemon takes it over. `xlvs detach` takes it out.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct RunArgs {
+    /// Where packets come in; may be given several times. Without it the interfaces of the saved
+    /// state are used.
+    #[arg(long = "interface", short = 'i', value_name = "IF")]
+    pub interfaces: Vec<String>,
+
+    /// How XDP is attached [default: auto, or as it was].
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub xdp_mode: Option<XdpMode>,
+
+    /// The network namespace to direct in: a name of `ip netns`, or a path.
+    #[arg(long, value_name = "NAME|PATH")]
+    pub netns: Option<String>,
+
+    /// The name of this director [default: `default`, or ns-INODE outside the host's own namespace].
+    #[arg(long, value_name = "NAME", env = "XLVS_INSTANCE")]
+    pub instance: Option<String>,
+
+    /// Room in the connection table; NAT takes two entries for a connection [default: 1048576].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(CONNECTIONS_RANGE))]
+    pub connections: Option<u32>,
+
+    /// Keep no state, and take everything out of the kernel at the end.
+    #[arg(long)]
+    pub ephemeral: bool,
+
+    /// Sockets and pins.
+    #[arg(long, value_name = "DIR", env = "XLVS_RUN_DIR", default_value = "/run/xlvs")]
+    pub run_dir: PathBuf,
+
+    /// What is kept over a restart of the host.
+    #[arg(long, value_name = "DIR", env = "XLVS_STATE_DIR", default_value = "/var/lib/xlvs")]
+    pub state_dir: PathBuf,
+}
+
+/// Room in the connection table, unless told.
+pub(crate) const DEFAULT_CONNECTIONS: u32 = 1 << 20;
+
+/// From a toy to what a table of 32-bit indices holds with room to spare.
+const CONNECTIONS_RANGE: std::ops::RangeInclusive<i64> = 16..=(1 << 28);
+
+const EXAMPLES: &str = "\
+Examples:
+  xlvs run --interface eth0
+  xlvs run --interface eth0 --interface eth1 --connections 4000000
+  xlvs run --netns director --interface veth0 --ephemeral
+
+XLVS_LOG says what is logged: XLVS_LOG=debug xlvs run ...";

@@ -1,0 +1,306 @@
+//! The engine: the model, the data plane that carries it out, and the file that keeps it. Owned by
+//! one thread (`owner`), so changes happen in the order they came, each wholly or not at all.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr},
+    time::{Duration, Instant},
+};
+
+use thiserror::Error;
+use tokio::sync::{mpsc, watch};
+use tracing::{error, info, warn};
+use xlvs_api::{Connections, Outcome};
+use xlvs_model::{Change, Fault, Model, ServiceKey, Timeouts};
+
+use crate::{
+    hops::{Sight, Wish},
+    owner::Tick,
+    plane::{ConnectionFilter, Event, Hops, Plane, PlaneError},
+    store::{Saved, Store},
+};
+
+mod view;
+
+pub(crate) use view::Survey;
+
+/// A request that could not be answered.
+#[derive(Debug, Error)]
+pub(crate) enum EngineError {
+    /// The data plane failed.
+    #[error("the data plane failed: {0}")]
+    Plane(#[from] PlaneError),
+    /// There is no data plane any more.
+    #[error("the director was detached")]
+    Detached,
+    /// There is no such thing.
+    #[error("{0}")]
+    NoSuch(Fault),
+}
+
+/// Where the state is kept, and what is kept beside the model.
+#[derive(Debug)]
+pub(crate) struct Saving {
+    /// The file.
+    pub(crate) store: Store,
+    /// All but the model, which is put in at each save.
+    pub(crate) rest: Saved,
+}
+
+/// See the module.
+pub(crate) struct Engine {
+    plane: Option<Box<dyn Plane>>,
+    model: Model,
+    saving: Option<Saving>,
+    not_saved: Option<String>,
+    sight: Sight,
+    servers: watch::Sender<BTreeSet<Ipv4Addr>>,
+    wishes: mpsc::Sender<Wish>,
+    trouble: Option<String>,
+    next_sweep: Instant,
+}
+
+impl Engine {
+    /// Puts `model` in force. `saving` is `None` for a director that keeps no state.
+    pub(crate) fn start(
+        mut plane: Box<dyn Plane>,
+        model: Model,
+        saving: Option<Saving>,
+        servers: watch::Sender<BTreeSet<Ipv4Addr>>,
+        wishes: mpsc::Sender<Wish>,
+    ) -> Result<Self, PlaneError> {
+        plane.apply(&model)?;
+        let mut engine = Self {
+            plane: Some(plane),
+            model,
+            saving,
+            not_saved: None,
+            sight: Sight::default(),
+            servers,
+            wishes,
+            trouble: None,
+            next_sweep: Instant::now(),
+        };
+        engine.publish_servers();
+        engine.save();
+        Ok(engine)
+    }
+
+    /// Makes changes in order, each on its own. Those that can go to the data plane together do.
+    pub(crate) fn change(&mut self, changes: &[Change]) -> Result<Outcome, EngineError> {
+        let mut faults = Vec::with_capacity(changes.len());
+        let mut rest = changes;
+        let mut failed = None;
+        while !rest.is_empty() {
+            let (batch, after) = rest.split_at(batch_length(rest));
+            match self.change_together(batch) {
+                Ok(some) => faults.extend(some),
+                Err(e) => {
+                    failed = Some(e);
+                    break;
+                }
+            }
+            rest = after;
+        }
+        self.publish_servers();
+        self.save();
+        match failed {
+            Some(e) => Err(e),
+            None => Ok(Outcome { faults, not_saved: self.not_saved.clone() }),
+        }
+    }
+
+    /// The timeouts in force.
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        self.model.timeouts
+    }
+
+    /// Counts one service, or all, from nought again.
+    pub(crate) fn zero(&mut self, service: Option<&ServiceKey>) -> Result<(), EngineError> {
+        if let Some(key) = service
+            && self.model.service(key).is_none()
+        {
+            return Err(EngineError::NoSuch(Fault::NoSuchService));
+        }
+        Ok(self.plane()?.zero(service)?)
+    }
+
+    /// At most `limit` connections.
+    pub(crate) fn connections(
+        &mut self,
+        filter: &ConnectionFilter,
+        limit: usize,
+    ) -> Result<Connections, EngineError> {
+        Ok(self.plane()?.connections(filter, limit)?)
+    }
+
+    /// The host's routes, neighbours and links as they are now. `ways` says that routes changed.
+    pub(crate) fn see(&mut self, sight: Sight, ways: bool) {
+        let host_changed = sight.host != self.sight.host;
+        if let Err(e) = self.program(&sight, ways || host_changed) {
+            self.report(format!("next hops are stale: {e}"));
+        }
+        for (address, new) in &sight.servers {
+            let old = self.sight.servers.get(address).map(|r| &r.why);
+            match &new.why {
+                Some(why) if old != Some(&new.why) => info!("server {address}: {why}"),
+                None if old != Some(&None) => info!("server {address}: next hop known"),
+                _ => {}
+            }
+        }
+        self.sight = sight;
+    }
+
+    /// Takes everything out of the kernel.
+    pub(crate) fn detach(&mut self) -> Result<(), EngineError> {
+        let plane = self.plane.take().ok_or(EngineError::Detached)?;
+        Ok(plane.detach()?)
+    }
+
+    fn plane(&mut self) -> Result<&mut Box<dyn Plane>, EngineError> {
+        self.plane.as_mut().ok_or(EngineError::Detached)
+    }
+
+    fn program(&mut self, sight: &Sight, ways: bool) -> Result<(), EngineError> {
+        let interfaces: Vec<_> = sight.host.interfaces.values().cloned().collect();
+        let settled = sight.servers.iter().filter(|(_, r)| !r.is_asked_for());
+        let hops: Hops = settled.map(|(address, r)| (*address, r.hop)).collect();
+        let old_interfaces = self.sight.host.interfaces.values();
+        let same = old_interfaces.eq(sight.host.interfaces.values());
+        let plane = self.plane()?;
+        if !same {
+            plane.set_interfaces(&interfaces)?;
+        }
+        plane.set_hops(&hops)?;
+        if ways {
+            plane.bump_routes()?;
+        }
+        Ok(())
+    }
+
+    /// Changes of which none needs to be seen by packets before another.
+    fn change_together(&mut self, batch: &[Change]) -> Result<Vec<Option<Fault>>, EngineError> {
+        let mut model = self.model.clone();
+        let faults: Vec<_> = batch.iter().map(|change| model.apply(change).err()).collect();
+        if model == self.model {
+            return Ok(faults);
+        }
+        match self.plane()?.apply(&model) {
+            Ok(()) => {
+                self.model = model;
+                Ok(faults)
+            }
+            Err(PlaneError::Full(_)) if batch.len() == 1 => Ok(vec![Some(Fault::TablesFull)]),
+            // One of them is too much: find it.
+            Err(PlaneError::Full(_)) => {
+                let (left, right) = batch.split_at(batch.len() / 2);
+                let mut faults = self.change_together(left)?;
+                faults.extend(self.change_together(right)?);
+                Ok(faults)
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn publish_servers(&self) {
+        let wanted = real_servers(&self.model);
+        self.servers.send_if_modified(|now| {
+            let differs = *now != wanted;
+            *now = wanted;
+            differs
+        });
+    }
+
+    fn save(&mut self) {
+        let Some(saving) = &mut self.saving else { return };
+        saving.rest.model.clone_from(&self.model);
+        let result = saving.store.save(&saving.rest).err().map(|e| e.to_string());
+        if let Some(why) = &result {
+            error!("the state is in force but not saved: {why}");
+        } else if self.not_saved.is_some() {
+            info!("the state is saved again");
+        }
+        self.not_saved = result;
+    }
+
+    fn report(&mut self, trouble: String) {
+        if self.trouble.as_ref() != Some(&trouble) {
+            warn!("{trouble}");
+        }
+        self.trouble = Some(trouble);
+    }
+}
+
+impl Tick for Engine {
+    fn tick(&mut self) {
+        let Some(plane) = &mut self.plane else { return };
+        for event in plane.events() {
+            let Event::NeighbourWanted { ifindex, address } = event;
+            // A full queue loses it; the next packet asks again.
+            self.wishes.try_send(Wish::Neighbour(ifindex, address)).unwrap_or_default();
+        }
+        if Instant::now() < self.next_sweep {
+            return;
+        }
+        self.next_sweep = Instant::now() + SWEEP_PERIOD;
+        if let Err(e) = plane.sweep(SWEEP_BUDGET) {
+            self.report(format!("expired connections are not being swept: {e}"));
+        }
+        if self.not_saved.is_some() {
+            self.save_again();
+        }
+    }
+}
+
+impl Engine {
+    /// A disk that was full may have room by now.
+    fn save_again(&mut self) {
+        let Some(saving) = &self.saving else { return };
+        if saving.store.save(&saving.rest).is_ok() {
+            info!("the state is saved again");
+            self.not_saved = None;
+        }
+    }
+}
+
+/// The addresses of all servers.
+pub(crate) fn real_servers(model: &Model) -> BTreeSet<Ipv4Addr> {
+    let servers = model.services.iter().flat_map(|service| &service.servers);
+    let v4 = |address| match address {
+        IpAddr::V4(v4) => Some(v4),
+        IpAddr::V6(_) => None,
+    };
+    servers.filter_map(|server| v4(server.key.ip())).collect()
+}
+
+/// How many of the changes may reach the data plane as one. What is deleted and then added again is
+/// new (its counters begin at nought), so a batch ends before the first addition after a deletion.
+fn batch_length(changes: &[Change]) -> usize {
+    let mut deleted = false;
+    for (at, change) in changes.iter().enumerate() {
+        match change {
+            Change::DeleteService { .. } | Change::DeleteServer { .. } | Change::Clear => {
+                deleted = true;
+            }
+            Change::AddService { .. } | Change::AddServer { .. } if deleted => return at,
+            Change::AddService { .. }
+            | Change::AddServer { .. }
+            | Change::EditService { .. }
+            | Change::EditServer { .. }
+            | Change::SetTimeouts { .. } => {}
+        }
+    }
+    changes.len()
+}
+
+/// How often the engine's thread looks for events of the data plane.
+pub(crate) const TICK_PERIOD: Duration = Duration::from_millis(25);
+
+/// How often a piece of the connection table is swept.
+const SWEEP_PERIOD: Duration = Duration::from_millis(250);
+
+/// Entries in a piece: a table of a million is gone through in 16 s.
+const SWEEP_BUDGET: usize = 1 << 14;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,13 @@
+//! Next hops: where packets to each real server go, fresh from the kernel's routes and neighbours.
+//!
+//! `decide` is pure: a route's answer and a neighbour's make a [`Resolved`]. `netlink` asks the
+//! kernel. `watch` runs: at once when the kernel says that something changed, else every few seconds,
+//! and keeps the neighbours of real servers from growing stale.
+
+mod decide;
+mod netlink;
+mod watch;
+
+pub(crate) use decide::{Resolved, Unresolved};
+pub(crate) use netlink::{Changed, Host, Netlink};
+pub(crate) use watch::{Occasion, Sight, Watcher, Wish, look};

@@ -1,0 +1,97 @@
+//! The bpffs that holds an instance's pins: `RUN/NAME/bpf`.
+//!
+//! It must outlive this process and its mount namespace: `ip netns exec` gives its child one of its
+//! own, whose mounts vanish with the child. So it is mounted in the host's mount namespace, and kept
+//! open here: a path through `/proc/self/fd` reaches it from whatever namespace we are in.
+
+use std::{
+    env, fs,
+    fs::File,
+    io,
+    os::fd::{AsFd, AsRawFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use rustix::{
+    fs::{CWD, Mode, OFlags},
+    mount::{MountFlags, UnmountFlags},
+    thread::{LinkNameSpaceType, move_into_link_name_space},
+};
+
+use crate::host::namespace::{host_namespace, number};
+
+/// A mounted bpffs.
+#[derive(Debug)]
+pub(crate) struct Bpffs {
+    folder: OwnedFd,
+}
+
+impl Bpffs {
+    /// Mounts it, or finds it mounted. The process must have one thread.
+    pub(crate) fn mount(mount_point: &Path) -> anyhow::Result<Self> {
+        let folder = in_host_mounts(|| mount_here(mount_point))
+            .with_context(|| format!("cannot mount bpffs on {}", mount_point.display()))?;
+        Ok(Self { folder })
+    }
+
+    /// A path to it that is good in this process, in any mount namespace.
+    pub(crate) fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.folder.as_raw_fd()))
+    }
+}
+
+/// Takes a mounted bpffs away. The process must have one thread again, or share its mounts with the
+/// host.
+pub(crate) fn unmount(mount_point: &Path) -> anyhow::Result<()> {
+    let done = in_host_mounts(|| {
+        match rustix::mount::unmount(mount_point, UnmountFlags::DETACH) {
+            // No mount point, or no such folder: gone already.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => Ok(()),
+            result => result.map_err(io::Error::from),
+        }
+    });
+    done.with_context(|| format!("cannot unmount {}", mount_point.display()))
+}
+
+/// Nothing is pinned there, or nothing is mounted.
+pub(crate) fn is_empty(mount_point: &Path) -> bool {
+    let first = in_host_mounts(|| Ok(fs::read_dir(mount_point)?.next().is_some()));
+    !first.unwrap_or(false)
+}
+
+/// Does something in the host's mount namespace and comes back.
+fn in_host_mounts<T>(job: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let own = Path::new("/proc/self/ns/mnt");
+    let host = host_namespace("mnt");
+    if number(own)? == number(&host)? {
+        return job();
+    }
+    let folder = env::current_dir();
+    let (own, host) = (File::open(own)?, File::open(host)?);
+    enter(&host)?;
+    let result = job();
+    enter(&own)?;
+    // Entering moved us to the root. Relative paths were made absolute before.
+    if let Ok(folder) = folder {
+        env::set_current_dir(folder).unwrap_or_default();
+    }
+    result
+}
+
+fn enter(namespace: &File) -> io::Result<()> {
+    Ok(move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Mount))?)
+}
+
+fn mount_here(mount_point: &Path) -> io::Result<OwnedFd> {
+    fs::create_dir_all(mount_point)?;
+    if rustix::fs::statfs(mount_point)?.f_type != BPF_FS_MAGIC {
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        rustix::mount::mount("xlvs", mount_point, "bpf", flags, c"mode=0700")?;
+    }
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(CWD, mount_point, flags, Mode::empty())?)
+}
+
+/// `BPF_FS_MAGIC` of `linux/magic.h`.
+const BPF_FS_MAGIC: rustix::fs::FsWord = 0xcafe_4a11;

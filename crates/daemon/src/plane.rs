@@ -1,0 +1,156 @@
+//! What the daemon asks of the data plane, as one trait: the daemon's tests answer it with a fake,
+//! the product with the kernel's tables. Everything here is synchronous and has one owner, the
+//! engine's thread.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::Ipv4Addr,
+};
+
+use xlvs_api::{Connections, InterfaceView, Stats};
+use xlvs_model::{Model, ServerKey, ServiceKey};
+
+/// Where frames to a real server go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hop {
+    /// Nobody knows yet: packets are dropped with a reason.
+    Unknown,
+    /// The server is this host.
+    Local,
+    /// To this neighbour.
+    Neighbour {
+        /// Out of this interface.
+        ifindex: u32,
+        /// The neighbour's address.
+        dmac: [u8; 6],
+        /// Our own address there.
+        smac: [u8; 6],
+        /// What an IP packet may measure there.
+        mtu: u32,
+        /// What a tunnel's outer header has as its source.
+        source: Ipv4Addr,
+    },
+}
+
+/// Hops by the address of the real server.
+pub(crate) type Hops = HashMap<Ipv4Addr, Hop>;
+
+/// An interface of the namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Interface {
+    /// The kernel's number for it.
+    pub(crate) ifindex: u32,
+    /// Its name.
+    pub(crate) name: String,
+    /// Its Ethernet address.
+    pub(crate) mac: [u8; 6],
+    /// What an IP packet may measure there.
+    pub(crate) mtu: u32,
+}
+
+/// What the data plane has to say on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// A packet could not go on: the neighbour `address` on `ifindex` is not known.
+    NeighbourWanted {
+        /// The interface.
+        ifindex: u32,
+        /// The neighbour.
+        address: Ipv4Addr,
+    },
+}
+
+/// What a server's table entry counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ServerCounters {
+    /// Connections in ESTABLISHED and on the way to it.
+    pub(crate) active: u32,
+    /// All other connections.
+    pub(crate) inactive: u32,
+    /// Packets and bytes since the server was added.
+    pub(crate) stats: Stats,
+}
+
+/// Which connections to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ConnectionFilter {
+    /// Of this service.
+    pub(crate) service: Option<ServiceKey>,
+    /// Of this server.
+    pub(crate) server: Option<ServerKey>,
+    /// In this state, by its name, case aside.
+    pub(crate) state: Option<String>,
+}
+
+/// The data plane as its counters show it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PlaneStatus {
+    /// Where packets come in.
+    pub(crate) interfaces: Vec<InterfaceView>,
+    /// Connection entries in use.
+    pub(crate) entries: u64,
+    /// Connection entries there is room for.
+    pub(crate) capacity: u64,
+    /// Packets by reason.
+    pub(crate) packets: BTreeMap<String, u64>,
+    /// Things that happened while loading: "eth0 has no native XDP: generic it is".
+    pub(crate) notes: Vec<String>,
+}
+
+/// The data plane refused or failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PlaneError {
+    /// The tables have no room for the model.
+    #[error("the director's tables are full: {0}")]
+    Full(String),
+    /// Anything else; the sentence says what and why.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// The tables and programs that forward.
+pub(crate) trait Plane: Send {
+    /// Makes the tables say what the model says; all of it or, with an error, none of it.
+    fn apply(&mut self, model: &Model) -> Result<(), PlaneError>;
+
+    /// Next hops of real servers; those that are not named keep what they have.
+    fn set_hops(&mut self, hops: &Hops) -> Result<(), PlaneError>;
+
+    /// All interfaces of the namespace.
+    fn set_interfaces(&mut self, interfaces: &[Interface]) -> Result<(), PlaneError>;
+
+    /// Routes or neighbours changed: the ways to clients are to be looked up anew.
+    fn bump_routes(&mut self) -> Result<(), PlaneError>;
+
+    /// Counters of one server of a service.
+    fn server_counters(
+        &mut self,
+        service: &ServiceKey,
+        server: &ServerKey,
+    ) -> Result<ServerCounters, PlaneError>;
+
+    /// Counters of a service: of its servers, past ones too.
+    fn service_stats(&mut self, service: &ServiceKey) -> Result<Stats, PlaneError>;
+
+    /// Counts one service, or all, from nought again.
+    fn zero(&mut self, service: Option<&ServiceKey>) -> Result<(), PlaneError>;
+
+    /// At most `limit` connections.
+    fn connections(
+        &mut self,
+        filter: &ConnectionFilter,
+        limit: usize,
+    ) -> Result<Connections, PlaneError>;
+
+    /// Counters and interfaces.
+    fn status(&mut self) -> Result<PlaneStatus, PlaneError>;
+
+    /// One bounded piece of the sweep: at most `budget` entries.
+    fn sweep(&mut self, budget: usize) -> Result<(), PlaneError>;
+
+    /// What happened since the last call.
+    fn events(&mut self) -> Vec<Event>;
+
+    /// Takes everything out of the kernel.
+    fn detach(self: Box<Self>) -> Result<(), PlaneError>;
+}

@@ -1,0 +1,231 @@
+//! `xlvs run`, from the flags to the end.
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use futures_util::stream::BoxStream;
+use tokio::{
+    runtime::{self, Runtime},
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, oneshot, watch},
+    time::timeout,
+};
+use tracing::{info, warn};
+
+use crate::{
+    args::{RunArgs, XdpMode},
+    engine::{Engine, Saving, TICK_PERIOD, real_servers},
+    hops::{Changed, Netlink, Occasion, Watcher, look},
+    host::{self, Bpffs, Place, RunDir},
+    kernel, logging,
+    owner::Owner,
+    plane::{Interface, Plane},
+    server::{App, Listener, router},
+    settings::{Settings, boot_id, settle},
+    store::Store,
+};
+
+/// What a data plane is made for.
+#[derive(Clone, Debug)]
+pub(crate) struct Opening {
+    /// The folder for pins, on a bpffs that outlives this process.
+    pub(crate) pins: PathBuf,
+    /// Where packets come in.
+    pub(crate) interfaces: Vec<Interface>,
+    /// How XDP is attached.
+    pub(crate) xdp_mode: XdpMode,
+    /// Room in the connection table.
+    pub(crate) connections: u32,
+}
+
+/// Runs the director of a network namespace until it is told to end.
+///
+/// The process must have no other thread yet: namespaces are entered here.
+pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
+    logging::start();
+    if !rustix::process::geteuid().is_root() {
+        bail!("`xlvs run` needs root: it loads programs into the kernel. Try: sudo xlvs run ...");
+    }
+    run_with(args, kernel::open)
+}
+
+/// [`run`] with any data plane.
+pub(crate) fn run_with(
+    mut args: RunArgs,
+    open: impl FnOnce(&Opening) -> anyhow::Result<Box<dyn Plane>>,
+) -> anyhow::Result<ExitCode> {
+    for folder in [&mut args.run_dir, &mut args.state_dir] {
+        *folder = std::path::absolute(&folder)
+            .with_context(|| format!("cannot find {}", folder.display()))?;
+    }
+    if let Some(name) = &args.netns {
+        host::enter_network(name)?;
+    }
+    let place = host::place()?;
+    let instance = args.instance.clone().unwrap_or_else(|| place.default_name.clone());
+    let run_dir = RunDir::take(&args.run_dir, &instance, &place.identity)?;
+    let bpf = run_dir.bpf();
+    let ending = direct(&args, &place, &instance, &run_dir, open);
+    let leaves_nothing = match &ending {
+        Ok(ending) => *ending == Ending::Detached,
+        Err(_) => host::is_empty(&bpf),
+    };
+    if leaves_nothing {
+        host::unmount(&bpf)?;
+        run_dir.remove()?;
+    } else {
+        run_dir.leave()?;
+    }
+    ending.map(|_| ExitCode::SUCCESS)
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// The daemon goes, the forwarding stays.
+    Left,
+    /// Nothing stays.
+    Detached,
+}
+
+fn direct(
+    args: &RunArgs,
+    place: &Place,
+    instance: &str,
+    run_dir: &RunDir,
+    open: impl FnOnce(&Opening) -> anyhow::Result<Box<dyn Plane>>,
+) -> anyhow::Result<Ending> {
+    let store = (!args.ephemeral).then(|| Store::new(&args.state_dir, instance));
+    let saved = store.as_ref().map(Store::load).transpose()?.flatten();
+    // One thread: the mount namespace is still to be entered.
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot make a runtime")?;
+    let (netlink, changes) = {
+        let _guard = runtime.enter();
+        Netlink::open().context("cannot talk to rtnetlink")?
+    };
+    let host = runtime.block_on(netlink.host()).context("cannot list the host's interfaces")?;
+    let boot = if args.instance.is_none() && place.is_numbered { boot_id() } else { None };
+    let settings = settle(args, saved, boot, &host)?;
+    for warning in &settings.warnings {
+        warn!("{warning}");
+    }
+    let bpffs = Bpffs::mount(&run_dir.bpf())?;
+    let plane = open(&Opening {
+        pins: bpffs.path(),
+        interfaces: settings.interfaces.clone(),
+        xdp_mode: settings.saved.xdp_mode,
+        connections: settings.saved.connections,
+    })?;
+    let director = Director {
+        instance: instance.to_owned(),
+        socket: run_dir.socket(),
+        ephemeral: args.ephemeral,
+        settings,
+        store,
+        netlink,
+        changes,
+    };
+    let ending = director.run(runtime, plane);
+    drop(bpffs);
+    ending
+}
+
+/// All parts, about to be joined.
+struct Director {
+    instance: String,
+    socket: PathBuf,
+    ephemeral: bool,
+    settings: Settings,
+    store: Option<Store>,
+    netlink: Netlink,
+    changes: BoxStream<'static, Changed>,
+}
+
+impl Director {
+    fn run(self, runtime: Runtime, plane: Box<dyn Plane>) -> anyhow::Result<Ending> {
+        let (ending, thread) = runtime.block_on(self.serve(plane))?;
+        // With the runtime's tasks go the last handles to the engine, and so its thread.
+        drop(runtime);
+        if thread.join().is_err() {
+            bail!("the engine's thread panicked; its message is above");
+        }
+        Ok(ending)
+    }
+
+    async fn serve(self, plane: Box<dyn Plane>) -> anyhow::Result<(Ending, JoinHandle<()>)> {
+        let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
+        let rest = self.settings.saved.clone();
+        let (interfaces, model) = (rest.interfaces.clone(), rest.model.clone());
+        let servers = real_servers(&model);
+        let saving = self.store.map(|store| Saving { store, rest });
+        let (publish, published) = watch::channel(servers.clone());
+        let (wishes, granted) = mpsc::channel(MAX_WISHES);
+        let mut engine = Engine::start(plane, model, saving, publish, wishes.clone())
+            .context("the data plane does not take the saved state")?;
+        let sight = look(&self.netlink, &servers, Occasion::Periodic).await;
+        engine.see(sight.context("cannot read routes and neighbours")?, true);
+        let (engine, thread) =
+            Owner::start(engine, TICK_PERIOD).context("cannot start the engine's thread")?;
+
+        let watcher = Watcher::new(self.netlink, self.changes, published, granted);
+        tokio::spawn(watcher.run(engine.clone()));
+        let listener = Listener::bind(&self.socket)
+            .with_context(|| format!("cannot listen on {}", self.socket.display()))?;
+        let (detached, mut was_detached) = mpsc::channel(1);
+        let standing = self.settings.warnings;
+        let instance = self.instance;
+        let app = App { engine: engine.clone(), wishes, detached, instance, interfaces, standing };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = axum::serve(listener, router(app)).with_graceful_shutdown(async {
+            stopped.await.unwrap_or_default();
+        });
+        let server = tokio::spawn(server.into_future());
+        announce();
+
+        let mut ending = tokio::select! {
+            _ = terminate.recv() => Ending::Left,
+            _ = interrupt.recv() => Ending::Left,
+            _ = was_detached.recv() => Ending::Detached,
+        };
+        sd_notify::notify(&[sd_notify::NotifyState::Stopping]).unwrap_or_default();
+        if ending == Ending::Left && self.ephemeral {
+            engine.ask(Engine::detach).await.context("the engine is gone")??;
+            ending = Ending::Detached;
+        }
+        // Answers that are being written get their moment; idle clients do not hold us up.
+        stop.send(()).unwrap_or_default();
+        drop(timeout(PARTING, server).await);
+        match ending {
+            Ending::Left => info!("stopped; what is in the kernel goes on forwarding"),
+            Ending::Detached => info!("stopped; nothing is left in the kernel"),
+        }
+        Ok((ending, thread))
+    }
+}
+
+/// Says that everything works, to whoever started us.
+fn announce() {
+    let mut stdout = io::stdout();
+    if let Err(e) = writeln!(stdout, "xlvs: ready").and_then(|()| stdout.flush()) {
+        warn!("cannot write to standard output: {e}");
+    }
+    if let Err(e) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
+        warn!("cannot tell systemd: {e}");
+    }
+}
+
+/// Wishes that may wait for the watcher.
+const MAX_WISHES: usize = 256;
+
+/// How long answers may take to be written at the end.
+const PARTING: Duration = Duration::from_millis(500);

@@ -1,0 +1,105 @@
+//! What needs a person, as sentences for `GET /v1/status`: pure.
+
+use std::collections::BTreeSet;
+
+use crate::engine::Survey;
+
+/// What is known of an interface beside the survey.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct InterfaceFacts {
+    /// Its name.
+    pub(crate) name: String,
+    /// XDP runs in the stack, after frames were merged.
+    pub(crate) is_generic: bool,
+    /// Options of `ethtool -K` that are on and merge frames.
+    pub(crate) merging: Vec<&'static str>,
+}
+
+/// Everything that warnings are made of.
+#[derive(Debug)]
+pub(crate) struct Facts<'a> {
+    /// What the engine knows.
+    pub(crate) survey: &'a Survey,
+    /// What was asked for.
+    pub(crate) interfaces: &'a [InterfaceFacts],
+    /// `net.ipv4.ip_forward`; `None` when it could not be read.
+    pub(crate) ip_forward: Option<bool>,
+    /// Why pins would vanish, and the like: said once at the start, true all the time.
+    pub(crate) standing: &'a [String],
+}
+
+/// The sentences, the gravest first.
+pub(crate) fn warnings(facts: &Facts<'_>) -> Vec<String> {
+    let survey = facts.survey;
+    let mut list = Vec::new();
+    list.extend(survey.trouble.clone());
+    if let Some(why) = &survey.not_saved {
+        list.push(format!("the state is in force but not saved: {why}"));
+    }
+    for interface in facts.interfaces {
+        if !survey.host.interfaces.values().any(|i| i.name == interface.name) {
+            list.push(format!(
+                "interface {0} is gone: nothing comes in there; when it is back, restart the daemon",
+                interface.name
+            ));
+        }
+    }
+    for (address, why) in &survey.unresolved {
+        list.push(format!("server {address} gets no packets: {why}"));
+    }
+    if survey.uses_nat() && facts.ip_forward == Some(false) {
+        list.push(
+            "servers are reached by NAT, but the host does not forward, so their answers do not \
+             come back: sysctl -w net.ipv4.ip_forward=1"
+                .to_owned(),
+        );
+    }
+    list.extend(missing_addresses(facts));
+    list.extend(merged(facts));
+    list.extend(survey.plane.notes.iter().cloned());
+    list.extend(facts.standing.iter().cloned());
+    list
+}
+
+fn missing_addresses(facts: &Facts<'_>) -> Vec<String> {
+    let host = &facts.survey.host;
+    let virtual_addresses: BTreeSet<_> =
+        facts.survey.model.services.iter().map(|s| s.key.address).collect();
+    let missing = virtual_addresses.into_iter().filter(|address| !host.has_address(*address));
+    let device = facts.interfaces.first().map_or("IF", |interface| interface.name.as_str());
+    missing
+        .map(|address| {
+            format!(
+                "the virtual address {address} is not on this host, so it answers no ARP for it: \
+                 ip address add {address}/32 dev {device} (fine as it is if a router sends its \
+                 packets here)"
+            )
+        })
+        .collect()
+}
+
+fn merged(facts: &Facts<'_>) -> Vec<String> {
+    let mut list = Vec::new();
+    for interface in facts.interfaces.iter().filter(|i| i.is_generic && !i.merging.is_empty()) {
+        let switches: Vec<_> = interface.merging.iter().map(|o| format!("{o} off")).collect();
+        let (name, switches) = (&interface.name, switches.join(" "));
+        list.push(format!(
+            "{name} merges frames before XDP sees them: ethtool -K {name} {switches}"
+        ));
+    }
+    let count = facts.survey.plane.packets.get(MERGED).copied().unwrap_or(0);
+    if count > 0 {
+        list.push(format!(
+            "{count} frames longer than their interface carries were dropped ({MERGED}): an \
+             offload merged them, here (ethtool -K IF gro off lro off) or, on virtual links, at \
+             the sender (ethtool -K IF tso off gso off)"
+        ));
+    }
+    list
+}
+
+/// The data plane's name for frames that an offload has merged.
+const MERGED: &str = "merged";
+
+#[cfg(test)]
+mod tests;
