@@ -15,9 +15,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+use self::recipe::Recipe;
+use self::record::Record;
+pub(crate) use self::sources::sha256;
 use crate::workspace;
-use recipe::Recipe;
-use record::Record;
 
 pub(crate) fn run(mut args: lexopt::Parser) -> Result<()> {
     let mut check = false;

@@ -5,11 +5,15 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
 mod bench;
+mod ci;
+mod dist;
 mod ebpf;
 mod guest;
 mod kernels;
 mod rings;
 mod shell;
+mod tally;
+mod tidy;
 mod tools;
 mod verify;
 mod workspace;
@@ -25,6 +29,10 @@ fn main() -> ExitCode {
         Some("ebpf") => ebpf::run(rest),
         Some("kernels") => kernels::run(rest),
         Some("verify") => verify::run(rest),
+        Some("tidy") => tidy::run(rest),
+        Some("ci") => ci::run(rest),
+        Some("dist") => dist::run(rest),
+        Some("test") => rings::run(rest),
         Some("tools") => tools::run(rest),
         Some("" | "help" | "-h" | "--help") => {
             print!("{USAGE}");

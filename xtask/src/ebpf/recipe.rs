@@ -11,7 +11,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::{Flavour, strip};
-use crate::shell::{CommandExt as _, cache_dir, cargo, find_program, is_root};
+use crate::shell::{CommandExt as _, cache_dir, cargo, is_root};
 use crate::tools;
 
 /// The compiler and the linker that were found.
