@@ -102,19 +102,20 @@ impl ClientError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoDirector { others, .. } if others.is_empty() => {
-                Some("start one: xlvs run --interface IF".into())
+                Some("xlvs run --interface IF".into())
             }
             Self::NoDirector { others, .. } => Some(format!(
-                "start one: xlvs run --interface IF; or name another namespace's: \
-                 XLVS_INSTANCE={}",
+                "xlvs run --interface IF; or XLVS_INSTANCE={} for another namespace's",
                 others.join(" or ")
             )),
             Self::NoInstance { instance, .. } | Self::NotRunning { instance, .. } => {
-                Some(format!("start it: xlvs run --interface IF --instance {instance}"))
+                Some(format!("xlvs run --interface IF --instance {instance}"))
             }
-            Self::Denied { .. } => Some("run this as root".into()),
+            Self::Denied { .. } => Some("the same as root".into()),
             Self::Refused(error) => error.hint.clone(),
-            Self::Talk { .. } => Some("its log says more; is it of the same version?".into()),
+            Self::Talk { .. } => {
+                Some("the director's log for more; is it of the same version?".into())
+            }
         }
     }
 

@@ -41,7 +41,7 @@ fn what_is_wrong_is_said() {
     assert!(matches!(error, ClientError::NotRunning { .. }), "{error}");
     assert_eq!(
         error.hint().unwrap(),
-        "start it: xlvs run --interface IF --instance b",
+        "xlvs run --interface IF --instance b",
         "a named instance is started by its name"
     );
 }

@@ -1,0 +1,138 @@
+//! The verbs. Each module has its flags and what it does; here they are joined.
+
+mod conn;
+mod detach;
+mod install_faces;
+mod server;
+mod service;
+mod status;
+
+#[cfg(test)]
+mod tests;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use xlvs_api::{Client, ClientError, Target};
+use xlvs_model::{Fault, Method};
+
+use crate::output::Hinted;
+
+/// The Linux Virtual Server on XDP: a director that balances connections over real servers.
+///
+/// Without a verb it shows the director's status.
+#[derive(Debug, Parser)]
+#[command(name = "xlvs", version, after_help = EXAMPLES, max_term_width = 100)]
+pub(crate) struct Xlvs {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// The director at a glance: interfaces, packets, warnings, services.
+    Status(status::Args),
+    /// Virtual services: what clients connect to.
+    #[command(subcommand)]
+    Service(service::Verb),
+    /// Real servers: where connections go.
+    #[command(subcommand)]
+    Server(server::Verb),
+    /// Connections that are tracked.
+    #[command(subcommand)]
+    Conn(conn::Verb),
+    /// Take everything out of the kernel; the daemon ends.
+    Detach(detach::Args),
+    /// Make links `ipvsadm`, `ipvsadm-save` and `ipvsadm-restore` to this program.
+    InstallFaces(install_faces::Args),
+    /// Be `ipvsadm`: xlvs ipvsadm -Ln.
+    #[command(disable_help_flag = true)]
+    Ipvsadm(Face),
+    /// Be `ipvsadm-save`: print the table as command lines.
+    #[command(disable_help_flag = true)]
+    IpvsadmSave(Face),
+    /// Be `ipvsadm-restore`: read command lines from standard input.
+    #[command(disable_help_flag = true)]
+    IpvsadmRestore(Face),
+}
+
+/// A face's arguments. They never get here: `main` calls faces before it reads verbs.
+#[derive(Debug, clap::Args)]
+struct Face {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+    _args: Vec<String>,
+}
+
+impl Xlvs {
+    /// Does what was asked.
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        match self.verb.unwrap_or(Verb::Status(status::Args::default())) {
+            Verb::Status(args) => args.run(),
+            Verb::Service(verb) => verb.run(),
+            Verb::Server(verb) => verb.run(),
+            Verb::Conn(verb) => verb.run(),
+            Verb::Detach(args) => args.run(),
+            Verb::InstallFaces(args) => args.run(),
+            Verb::Ipvsadm(_) | Verb::IpvsadmSave(_) | Verb::IpvsadmRestore(_) => {
+                anyhow::bail!("a face takes no flags before its name")
+            }
+        }?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Which director is asked.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Director")]
+pub(crate) struct Where {
+    #[arg(long, value_name = "NAME", help = INSTANCE_HELP)]
+    instance: Option<String>,
+
+    #[arg(long, value_name = "DIR", help = RUN_DIR_HELP)]
+    run_dir: Option<PathBuf>,
+}
+
+impl Where {
+    /// Connects to it.
+    pub(crate) fn connect(&self) -> Result<Client, ClientError> {
+        Client::connect(&Target::new(self.run_dir.clone(), self.instance.clone()))
+    }
+}
+
+/// A fault with what it is about and what to try.
+fn explain(fault: Fault, what: &str) -> anyhow::Error {
+    let hint = match fault {
+        Fault::ServiceExists => "change it: xlvs service set",
+        Fault::NoSuchService => "see what there is: xlvs service list",
+        Fault::ServerExists => "change it: xlvs server set",
+        Fault::NoSuchServer => "see what there is: xlvs server list",
+        Fault::NotUnicast => "give the address of one host",
+        Fault::TimeoutRange => "give at most 31 days",
+        Fault::TablesFull => "see the limits: xlvs status",
+        Fault::Unsupported => "this version forwards IPv4 TCP and UDP",
+    };
+    Hinted::new(format!("{what}: {fault}"), hint).into()
+}
+
+/// A method's name for people.
+const fn method_name(method: Method) -> &'static str {
+    match method {
+        Method::Masq => "nat",
+        Method::Tunnel => "tunnel",
+        Method::Route => "route",
+    }
+}
+
+const INSTANCE_HELP: &str =
+    "Its name [default: $XLVS_INSTANCE, else the director of this network namespace]";
+const RUN_DIR_HELP: &str =
+    "The folder of directors' sockets [default: $XLVS_RUN_DIR, else /run/xlvs]";
+
+const EXAMPLES: &str = "\
+Examples:
+  xlvs run --interface eth0                             start a director
+  xlvs service add tcp:10.0.0.1:80 --scheduler wrr      balance this address and port
+  xlvs server add tcp:10.0.0.1:80 10.0.1.1 --weight 3   over this server, and others
+  xlvs server set tcp:10.0.0.1:80 10.0.1.1 --weight 0   quiesce it
+  xlvs conn list --server 10.0.1.1:80                   what still goes there
+  xlvs ipvsadm -Ln                                      the same as ipvsadm shows it";

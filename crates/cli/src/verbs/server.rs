@@ -1,0 +1,271 @@
+//! `xlvs server`.
+
+use std::{
+    io::Write,
+    net::{IpAddr, SocketAddr},
+};
+
+use xlvs_api::{Director, NextHop, ServerView};
+use xlvs_model::{Change, Fault, Method, Server, ServerKey, ServiceKey};
+
+use super::{Where, explain, method_name, service::change_one};
+use crate::output::{self, Format, Hinted, Output};
+
+/// `xlvs server`
+#[derive(Clone, Debug, clap::Subcommand)]
+pub(super) enum Verb {
+    /// List servers.
+    #[command(after_help = LIST_EXAMPLES)]
+    List {
+        /// Those of one service.
+        #[arg(long)]
+        service: Option<ServiceKey>,
+        #[command(flatten)]
+        place: Where,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Add a server to a service.
+    #[command(after_help = ADD_EXAMPLES)]
+    Add {
+        #[command(flatten)]
+        server: Name,
+        /// How packets reach it.
+        #[arg(long, short, value_enum, default_value = "route")]
+        method: MethodArg,
+        /// Its share of new connections; 0 gives it none.
+        #[arg(long, short, default_value_t = 1, value_parser = weights())]
+        weight: u32,
+    },
+    /// Change a server's weight or method; what is not said stays.
+    #[command(after_help = SET_EXAMPLES)]
+    Set {
+        #[command(flatten)]
+        server: Name,
+        /// How packets reach it.
+        #[arg(long, short, value_enum)]
+        method: Option<MethodArg>,
+        /// Its share of new connections; 0 quiesces it: connections go on, new ones avoid it.
+        #[arg(long, short, value_parser = weights(), required_unless_present = "method")]
+        weight: Option<u32>,
+    },
+    /// Remove a server from a service; its connections end.
+    #[command(after_help = REMOVE_EXAMPLES)]
+    Remove {
+        #[command(flatten)]
+        server: Name,
+    },
+}
+
+/// A server of a service.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Name {
+    /// The service: tcp:ADDRESS:PORT or udp:ADDRESS:PORT.
+    service: ServiceKey,
+
+    /// The server: ADDRESS or ADDRESS:PORT; without a port it is the service's.
+    #[arg(value_parser = address)]
+    server: Address,
+
+    #[command(flatten)]
+    place: Where,
+}
+
+/// An address, perhaps with a port.
+type Address = (IpAddr, Option<u16>);
+
+/// How packets reach a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum MethodArg {
+    /// Direct routing: the server has the service's address too and answers by itself.
+    Route,
+    /// NAT: both ways lead through the director.
+    Nat,
+    /// IP in IP: like route, over routers.
+    Tunnel,
+}
+
+impl Verb {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        let place = match self {
+            Self::List { place, .. } => place,
+            Self::Add { server, .. } | Self::Set { server, .. } | Self::Remove { server } => {
+                &server.place
+            }
+        };
+        self.run_on(&mut place.connect()?, &mut output::stdout())
+    }
+
+    /// Does it to a director.
+    pub(super) fn run_on(
+        &self,
+        director: &mut dyn Director,
+        out: &mut dyn Write,
+    ) -> anyhow::Result<()> {
+        let (name, change) = match self {
+            Self::List { service, output, .. } => {
+                return list(director, service.as_ref(), *output, out);
+            }
+            Self::Add { server: name, method, weight } => {
+                let method = Method::from(*method);
+                let server = Server { key: name.key(method)?, method, weight: *weight };
+                (name, Change::AddServer { service: name.service, server })
+            }
+            Self::Set { server: name, method, weight } => {
+                let old = name.find(director)?;
+                let method = method.map_or(old.method, Method::from);
+                let port = name.server.1.unwrap_or(old.address.port());
+                if method.keeps_port() && port != name.service.port {
+                    return Err(name.wrong_port(method, port));
+                }
+                let weight = weight.unwrap_or(old.weight);
+                let server = Server { key: old.address, method, weight };
+                (name, Change::EditServer { service: name.service, server })
+            }
+            Self::Remove { server: name } => {
+                let server = name.find(director)?.address;
+                (name, Change::DeleteServer { service: name.service, server })
+            }
+        };
+        change_one(director, change, &format!("{} of {}", name.text(), name.service))
+    }
+}
+
+impl Name {
+    fn text(&self) -> String {
+        match self.server {
+            (address, Some(port)) => SocketAddr::new(address, port).to_string(),
+            (address, None) => address.to_string(),
+        }
+    }
+
+    /// The key of a server to add.
+    fn key(&self, method: Method) -> anyhow::Result<ServerKey> {
+        let port = self.server.1.unwrap_or(self.service.port);
+        if method.keeps_port() && port != self.service.port {
+            return Err(self.wrong_port(method, port));
+        }
+        Ok(ServerKey::new(self.server.0, port))
+    }
+
+    fn wrong_port(&self, method: Method, port: u16) -> anyhow::Error {
+        let message = format!(
+            "{} cannot change the port {} to {port}",
+            method_name(method),
+            self.service.port
+        );
+        Hinted::new(message, "leave the port out, or use --method nat").into()
+    }
+
+    /// The server as it stands: of the port that was given, else the service's, else the only one
+    /// of this address.
+    fn find(&self, director: &mut dyn Director) -> anyhow::Result<ServerView> {
+        let services = director.services()?;
+        let service = services.into_iter().find(|s| s.key == self.service);
+        let Some(service) = service else {
+            return Err(explain(Fault::NoSuchService, &self.service.to_string()));
+        };
+        let what = format!("{} of {}", self.text(), self.service);
+        let (address, port) = self.server;
+        let mut found: Vec<_> =
+            service.servers.into_iter().filter(|s| s.address.ip() == address).collect();
+        let wanted = port.unwrap_or(self.service.port);
+        if let Some(at) = found.iter().position(|s| s.address.port() == wanted) {
+            return Ok(found.swap_remove(at));
+        }
+        match (port, found.len()) {
+            (None, 1) => Ok(found.swap_remove(0)),
+            (None, 2..) => Err(Hinted::new(
+                format!("{what}: there are {} servers of this address", found.len()),
+                "say which: ADDRESS:PORT",
+            )
+            .into()),
+            _ => Err(explain(Fault::NoSuchServer, &what)),
+        }
+    }
+}
+
+fn list(
+    director: &mut dyn Director,
+    only: Option<&ServiceKey>,
+    format: Output,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let mut services = director.services()?;
+    if let Some(only) = only {
+        services.retain(|s| s.key == *only);
+        if services.is_empty() {
+            return Err(explain(Fault::NoSuchService, &only.to_string()));
+        }
+    }
+    if format.output == Format::Json {
+        return output::json(out, &services);
+    }
+    let head =
+        ["SERVICE", "SERVER", "METHOD", "WEIGHT", "ACTIVE", "INACTIVE", "CONNECTIONS", "NEXT HOP"];
+    let rows = services.iter().flat_map(|service| {
+        service.servers.iter().map(|server| {
+            [
+                service.key.to_string(),
+                server.address.to_string(),
+                method_name(server.method).to_owned(),
+                server.weight.to_string(),
+                server.active.to_string(),
+                server.inactive.to_string(),
+                server.stats.connections.to_string(),
+                next_hop(&server.next_hop),
+            ]
+        })
+    });
+    output::table(out, head, rows)
+}
+
+fn next_hop(hop: &NextHop) -> String {
+    match hop {
+        NextHop::Local => "this host".to_owned(),
+        NextHop::Neighbour { interface, mac, .. } => format!("{mac} on {interface}"),
+        NextHop::Unresolved { why } => format!("none: {why}"),
+    }
+}
+
+impl From<MethodArg> for Method {
+    fn from(method: MethodArg) -> Self {
+        match method {
+            MethodArg::Route => Self::Route,
+            MethodArg::Nat => Self::Masq,
+            MethodArg::Tunnel => Self::Tunnel,
+        }
+    }
+}
+
+/// `ADDRESS` or `ADDRESS:PORT`.
+fn address(text: &str) -> Result<Address, String> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok((address, None));
+    }
+    match text.parse::<SocketAddr>() {
+        Ok(socket) => Ok((socket.ip(), Some(socket.port()))),
+        Err(_) => Err("write ADDRESS or ADDRESS:PORT".to_owned()),
+    }
+}
+
+fn weights() -> clap::builder::RangedU64ValueParser<u32> {
+    clap::builder::RangedU64ValueParser::new().range(0..=i32::MAX.cast_unsigned().into())
+}
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  xlvs server list
+  xlvs server list --service tcp:10.0.0.1:80 -o json";
+const ADD_EXAMPLES: &str = "\
+Examples:
+  xlvs server add tcp:10.0.0.1:80 10.0.1.1 --weight 3
+  xlvs server add tcp:10.0.0.1:80 10.0.1.2:8080 --method nat
+  xlvs server add tcp:10.0.0.1:80 192.0.2.7 --method tunnel";
+const SET_EXAMPLES: &str = "\
+Examples:
+  xlvs server set tcp:10.0.0.1:80 10.0.1.1 --weight 0   quiesce it
+  xlvs server set tcp:10.0.0.1:80 10.0.1.1 --method tunnel";
+const REMOVE_EXAMPLES: &str = "\
+Example:
+  xlvs server remove tcp:10.0.0.1:80 10.0.1.1";

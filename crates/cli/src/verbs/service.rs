@@ -1,0 +1,176 @@
+//! `xlvs service`.
+
+use std::{ffi::OsStr, io::Write};
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use xlvs_api::{Director, ServiceView};
+use xlvs_model::{Change, Scheduler, ServiceKey};
+
+use super::{Where, explain};
+use crate::output::{self, Format, Output};
+
+/// `xlvs service`
+#[derive(Clone, Debug, clap::Subcommand)]
+pub(super) enum Verb {
+    /// List services.
+    #[command(after_help = LIST_EXAMPLES)]
+    List {
+        #[command(flatten)]
+        place: Where,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Add a service.
+    #[command(after_help = ADD_EXAMPLES)]
+    Add {
+        /// The service: tcp:ADDRESS:PORT or udp:ADDRESS:PORT.
+        service: ServiceKey,
+        /// Who chooses the server of a new connection.
+        #[arg(long, short, default_value = "wlc", value_parser = Named)]
+        scheduler: Scheduler,
+        #[command(flatten)]
+        place: Where,
+    },
+    /// Change a service's scheduler.
+    #[command(after_help = SET_EXAMPLES)]
+    Set {
+        /// The service: tcp:ADDRESS:PORT or udp:ADDRESS:PORT.
+        service: ServiceKey,
+        /// Who chooses the server of a new connection.
+        #[arg(long, short, value_parser = Named)]
+        scheduler: Scheduler,
+        #[command(flatten)]
+        place: Where,
+    },
+    /// Remove a service and its servers.
+    #[command(after_help = REMOVE_EXAMPLES)]
+    Remove {
+        /// The service: tcp:ADDRESS:PORT or udp:ADDRESS:PORT.
+        service: ServiceKey,
+        #[command(flatten)]
+        place: Where,
+    },
+}
+
+impl Verb {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        let place = match self {
+            Self::List { place, .. }
+            | Self::Add { place, .. }
+            | Self::Set { place, .. }
+            | Self::Remove { place, .. } => place,
+        };
+        self.run_on(&mut place.connect()?, &mut output::stdout())
+    }
+
+    /// Does it to a director.
+    pub(super) fn run_on(
+        &self,
+        director: &mut dyn Director,
+        out: &mut dyn Write,
+    ) -> anyhow::Result<()> {
+        let (service, change) = match self {
+            Self::List { output, .. } => return list(director, *output, out),
+            Self::Add { service, scheduler, .. } => {
+                (service, Change::AddService { service: *service, scheduler: *scheduler })
+            }
+            Self::Set { service, scheduler, .. } => {
+                (service, Change::EditService { service: *service, scheduler: *scheduler })
+            }
+            Self::Remove { service, .. } => (service, Change::DeleteService { service: *service }),
+        };
+        change_one(director, change, &service.to_string())
+    }
+}
+
+/// Makes one change; `what` names its object.
+pub(super) fn change_one(
+    director: &mut dyn Director,
+    change: Change,
+    what: &str,
+) -> anyhow::Result<()> {
+    let outcome = director.change(&[change])?;
+    if let Some(fault) = outcome.faults.into_iter().flatten().next() {
+        return Err(explain(fault, what));
+    }
+    if let Some(why) = outcome.not_saved {
+        anyhow::bail!("{what}: in force, but not saved for the next start: {why}");
+    }
+    Ok(())
+}
+
+fn list(director: &mut dyn Director, format: Output, out: &mut dyn Write) -> anyhow::Result<()> {
+    let services = director.services()?;
+    match format.output {
+        Format::Json => output::json(out, &services),
+        Format::Table => table(&services, out),
+    }
+}
+
+/// A table of services.
+pub(super) fn table(services: &[ServiceView], out: &mut dyn Write) -> anyhow::Result<()> {
+    let head = ["SERVICE", "SCHEDULER", "SERVERS", "ACTIVE", "INACTIVE", "CONNECTIONS"];
+    let rows = services.iter().map(|service| {
+        let sum = |count: fn(&xlvs_api::ServerView) -> u32| {
+            let sum: u64 = service.servers.iter().map(|s| u64::from(count(s))).sum();
+            sum.to_string()
+        };
+        [
+            service.key.to_string(),
+            service.scheduler.name().to_owned(),
+            service.servers.len().to_string(),
+            sum(|s| s.active),
+            sum(|s| s.inactive),
+            service.stats.connections.to_string(),
+        ]
+    });
+    output::table(out, head, rows)
+}
+
+/// Reads a scheduler's name, and knows them all for the help.
+#[derive(Clone, Debug)]
+struct Named;
+
+impl TypedValueParser for Named {
+    type Value = Scheduler;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<Scheduler, clap::Error> {
+        let known = PossibleValuesParser::new(self.possible_values().into_iter().flatten());
+        let name = known.parse_ref(command, arg, value)?;
+        Ok(Scheduler::by_name(&name).unwrap_or(Scheduler::Wlc))
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let value = |scheduler: Scheduler| {
+            PossibleValue::new(scheduler.name()).help(match scheduler {
+                Scheduler::Rr => "round robin",
+                Scheduler::Wrr => "weighted round robin",
+                Scheduler::Lc => "least connections",
+                Scheduler::Wlc => "weighted least connections",
+                Scheduler::Sed => "shortest expected delay",
+                Scheduler::Nq => "never queue",
+            })
+        };
+        Some(Box::new(Scheduler::ALL.into_iter().map(value)))
+    }
+}
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  xlvs service list
+  xlvs service list -o json | jq '.[].key'";
+const ADD_EXAMPLES: &str = "\
+Examples:
+  xlvs service add tcp:10.0.0.1:80
+  xlvs service add udp:10.0.0.1:53 --scheduler rr";
+const SET_EXAMPLES: &str = "\
+Example:
+  xlvs service set tcp:10.0.0.1:80 --scheduler wrr";
+const REMOVE_EXAMPLES: &str = "\
+Example:
+  xlvs service remove tcp:10.0.0.1:80";
