@@ -9,13 +9,12 @@
 use crate::{
     Cell64, Insert, Reason, Tables,
     parse::Meta,
-    state::{self, Direction},
+    state::{self, Direction, Event},
     tables::{
         CONN_DEAD, CONN_INACTIVE, CONN_METHOD, CONN_NO_OUTPUT, CONN_REPLY, Conn, ConnKey, Dest,
         METHOD_MASQ, Settings, Word,
     },
 };
-use xlvs_wire::PROTO_TCP;
 
 /// How often a lost compare-and-swap is tried again: each loss means that another CPU moved the same
 /// connection in the same instant. Hidden from the optimiser where it is used, which would unroll.
@@ -72,8 +71,7 @@ pub fn client_key(reply: &ConnKey, origin: u64) -> ConnKey {
 /// Nanoseconds that a connection may idle in `state`.
 #[inline(always)]
 pub const fn timeout(s: &Settings, protocol: u32, state: u8) -> u64 {
-    let index = if protocol == PROTO_TCP as u32 { state } else { state::TIMEOUT_UDP };
-    s.timeouts[index as usize & 15]
+    s.timeouts[state::timeout_index(protocol, state)]
 }
 
 /// Puts the expiry off, if that is worth a write. Also brings it nearer: `ipvsadm --set`.
@@ -84,32 +82,22 @@ pub fn refresh(c: &Conn, deadline: u64) {
     }
 }
 
-/// The word after a packet.
+/// The word after a packet. Without a branch: see [`Event::of_segment`].
 #[inline(always)]
-const fn step(word: Word, protocol: u32, tcp_flags: u8, out: bool) -> Word {
-    if protocol != PROTO_TCP as u32 {
-        return word;
-    }
-    let mut flags = word.flags();
-    let direction = if out {
-        flags &= !CONN_NO_OUTPUT;
-        Direction::Out
-    } else if flags & CONN_NO_OUTPUT != 0 {
-        Direction::InOnly
-    } else {
-        Direction::In
-    };
-    let new = state::next(direction, tcp_flags, word.state());
-    if new != word.state() {
-        flags = if state::is_active(new) { flags & !CONN_INACTIVE } else { flags | CONN_INACTIVE };
-    }
-    word.with(new, flags)
+const fn step(word: Word, event: Event, out: bool) -> Word {
+    let seen = if out { word.flags() & !CONN_NO_OUTPUT } else { word.flags() };
+    // 0 of In, 2 of InOnly: the flag's bit, moved.
+    let direction = if out { Direction::OUT } else { Direction((seen & CONN_NO_OUTPUT) >> 1) };
+    let new = state::next(direction, event, word.state());
+    let inactive = CONN_INACTIVE * !state::is_active(new) as u8;
+    word.with(new, seen & !CONN_INACTIVE | inactive)
 }
+const _: () = assert!(CONN_NO_OUTPUT >> 1 == Direction::IN_ONLY.0);
 
 /// True if the packet leaves the word as it is: the way of nearly all packets.
 #[inline(always)]
 pub const fn is_steady(word: Word, m: &Meta, out: bool) -> bool {
-    step(word, m.key.protocol, m.tcp_flags, out).0 == word.0
+    step(word, m.event, out).0 == word.0
 }
 
 /// Moves the word of the client's entry, and the counters with it. None: the entry is being removed,
@@ -118,7 +106,7 @@ pub const fn is_steady(word: Word, m: &Meta, out: bool) -> bool {
 pub fn advance<T: Tables>(t: &T, c: &Conn, seen: Word, m: &Meta, out: bool) -> Option<Word> {
     let mut word = seen;
     for _ in 0..core::hint::black_box(TRIES) {
-        let next = step(word, m.key.protocol, m.tcp_flags, out);
+        let next = step(word, m.event, out);
         if next.0 == word.0 {
             return Some(word);
         }
@@ -187,31 +175,59 @@ pub fn copy_to_reply<T: Tables>(t: &T, authority: &Conn, key: &ConnKey, deadline
 pub fn first_word(m: &Meta, method: u8, slot: u32) -> Word {
     let no_output = if method == METHOD_MASQ { 0 } else { CONN_NO_OUTPUT };
     let born = Word::new(state::NONE, method & CONN_METHOD | no_output | CONN_INACTIVE, slot);
-    step(born, m.key.protocol, m.tcp_flags, false)
+    step(born, m.event, false)
 }
 
 /// Whose connection is in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inserted {
     /// The new one.
-    Ours,
+    Ours(Word),
     /// Another CPU's, which was faster with another packet that begins the same connection: both go
     /// the same way, and the second leaves the state as the first made it.
     Theirs(Word),
 }
 
-/// Puts a new connection in the table.
+/// Begins a connection: in a new entry, or as another life of an expired or closing one, in place;
+/// removing and inserting would leave an instant without a connection.
 #[inline(always)]
-pub fn insert<T: Tables>(
+pub fn begin<T: Tables>(
+    t: &T,
+    m: &Meta,
+    d: &Dest,
+    first: Word,
+    deadline: u64,
+    now: u64,
+) -> Result<Inserted, Reason> {
+    let stands = t.conn(&m.key);
+    let old = match &stands {
+        Some(c) => Word(c.word.get()),
+        None => Word(0),
+    };
+    if old.has(CONN_DEAD) {
+        return Err(Reason::EntryBusy);
+    }
+    let word = match &stands {
+        Some(_) => old.reborn(first.state(), first.flags(), first.dest()),
+        None => first,
+    };
+    let ours = word.method() == METHOD_MASQ && claim_reply(t, m, d, word, deadline, now)?;
+    match stands {
+        Some(c) => revive(t, &c, m, d, old, word, deadline),
+        None => insert(t, m, d, word, deadline, ours),
+    }
+}
+
+/// Puts a new connection in the table; `ours` says that its entry for answers was made for it.
+#[inline(always)]
+fn insert<T: Tables>(
     t: &T,
     m: &Meta,
     d: &Dest,
     word: Word,
     deadline: u64,
-    now: u64,
+    ours: bool,
 ) -> Result<Inserted, Reason> {
-    let masq = word.method() == METHOD_MASQ;
-    let ours = masq && claim_reply(t, m, d, word, deadline, now)?;
     let conn = Conn {
         #[cfg(feature = "abi-next")]
         next: 0,
@@ -223,7 +239,7 @@ pub fn insert<T: Tables>(
     let full = match t.conn_insert(&m.key, &conn) {
         Insert::Done => {
             count_one(t, word, true);
-            return Ok(Inserted::Ours);
+            return Ok(Inserted::Ours(word));
         }
         Insert::Exists => false,
         Insert::Full => true,
@@ -245,26 +261,17 @@ pub fn insert<T: Tables>(
     }
 }
 
-/// Gives an expired or closing entry another life, in place: removing and inserting would leave an
-/// instant without a connection.
+/// Gives an expired or closing entry another life.
 #[inline(always)]
-pub fn revive<T: Tables>(
+fn revive<T: Tables>(
     t: &T,
     c: &Conn,
     m: &Meta,
     d: &Dest,
-    first: Word,
+    old: Word,
+    word: Word,
     deadline: u64,
-    now: u64,
-) -> Result<Word, Reason> {
-    let old = Word(c.word.get());
-    if old.has(CONN_DEAD) {
-        return Err(Reason::EntryBusy);
-    }
-    let word = old.reborn(first.state(), first.flags(), first.dest());
-    if word.method() == METHOD_MASQ {
-        claim_reply(t, m, d, word, deadline, now)?;
-    }
+) -> Result<Inserted, Reason> {
     if !c.word.replace(old.0, word.0) {
         return Err(Reason::EntryBusy);
     }
@@ -279,7 +286,7 @@ pub fn revive<T: Tables>(
             t.conn_remove(&key);
         }
     }
-    Ok(word)
+    Ok(Inserted::Ours(word))
 }
 
 /// Makes the entry for answers, or takes over one that nobody lives in. True: it was made.

@@ -23,6 +23,19 @@ pub(crate) enum Message {
     TimeExceeded,
 }
 
+impl Message {
+    /// The message that a reason asks for.
+    #[inline(always)]
+    pub(crate) const fn of(reason: Reason, room: u16) -> Option<Self> {
+        match reason {
+            Reason::SentUnreachable => Some(Self::PortUnreachable),
+            Reason::SentFragNeeded => Some(Self::FragNeeded(room)),
+            Reason::SentTimeExceeded => Some(Self::TimeExceeded),
+            _ => None,
+        }
+    }
+}
+
 /// IP and ICMP header before what is quoted.
 const OVERHEAD: usize = size_of::<Ipv4>() + size_of::<Icmp>();
 /// The whole datagram stays within what every host takes (RFC 1812, 4.3.2.3), as the kernel's.

@@ -26,5 +26,7 @@ pub mod tables;
 pub use cell::{Cell32, Cell64};
 pub use home::{Insert, Route, Tables, VisitOrder};
 pub use parse::{Meta, NoMeta, parse};
-pub use pipeline::{Arrival, Outcome, SWEEP_KEYS, director, local_reply, sweep, tick_of};
+pub use pipeline::{
+    Arrival, NO_SERVER, Outcome, SWEEP_KEYS, choose, director, local_reply, sweep, tick_of,
+};
 pub use reason::{Reason, Verdict};

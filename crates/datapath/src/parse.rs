@@ -1,6 +1,6 @@
 //! A frame's outside: what is known of a packet after one look, as offsets and numbers.
 
-use crate::{Reason, tables::ConnKey};
+use crate::{Reason, state::Event, tables::ConnKey};
 use xlvs_wire::{
     ETHERTYPE_IPV4, Eth, IP_FRAGMENT_MASK, Ipv4, PROTO_TCP, PROTO_UDP, Packet, Tcp, Udp,
 };
@@ -21,6 +21,8 @@ pub struct Meta {
     pub ttl: u8,
     /// Zero for UDP.
     pub tcp_flags: u8,
+    /// What it says.
+    pub event: Event,
 }
 
 /// Why there is no [`Meta`].
@@ -66,5 +68,10 @@ pub fn parse<P: Packet>(p: &P) -> Result<Meta, NoMeta> {
     }
     let protocol = u32::from(ip.protocol);
     let key = ConnKey { src: ip.src.raw(), dst: ip.dst.raw(), sport, dport, protocol };
-    Ok(Meta { key, l4, ip_len, ttl: ip.ttl, tcp_flags })
+    let event = if protocol == u32::from(PROTO_TCP) {
+        Event::of_segment(tcp_flags)
+    } else {
+        Event::DATAGRAM
+    };
+    Ok(Meta { key, l4, ip_len, ttl: ip.ttl, tcp_flags, event })
 }

@@ -10,7 +10,7 @@ use crate::{
     tables::{
         CONN_DEAD, CONN_NO_OUTPUT, CONN_REPLY, Conn, ConnKey, DEST_AVAILABLE, Dest,
         EVENT_NEIGHBOUR, Event, HOP_LOCAL, HOP_NEIGHBOUR, Hop, METHOD_MASQ, METHOD_TUNNEL, Order,
-        Plan, SETTING_MIGRATING, Service, ServiceKey, Settings, Stats, Word,
+        Plan, SETTING_MIGRATING, ServiceKey, Settings, Stats, Word,
     },
 };
 use xlvs_sched::{Destinations, Load, Scheduler, Server, Visit, Weights};
@@ -70,20 +70,44 @@ fn decide<P: Packet, T: Tables>(
         Err(NoMeta::Pass(reason)) => return Err(reason),
         Err(NoMeta::Fragment(addr)) => return Err(fragment(t, addr)),
     };
-    // In one place, whoever wants it: the message's making is a loop that the verifier walks for
-    // every way that leads here.
-    // Not `and_then`: a closure cannot be told to be inlined, and becomes a subprogram when large.
-    let sent = match find(p, t, s, &m, arrival) {
-        Ok(way) => send(p, t, &m, arrival, &way),
-        Err(refusal) => Err(refusal),
-    };
-    match sent {
+    let mut room = 0;
+    match go(p, t, s, &m, arrival, &mut room) {
         Ok(sent) => Ok(sent),
-        Err(Refusal::Other(reason)) => Err(reason),
-        Err(Refusal::Tell(message)) => {
-            Ok((icmp::answer(p, t, &m, arrival, message)?, arrival.ifindex))
-        }
+        // In one place, whoever wants it: the verifier walks the message's making for every way that
+        // leads here.
+        Err(reason) => match Message::of(reason, room) {
+            Some(message) => Ok((icmp::answer(p, t, &m, arrival, message)?, arrival.ifindex)),
+            None => Err(reason),
+        },
     }
+}
+
+/// Finds the connection of a packet or makes one, and sends. `Err(Sent...)` asks for a message to the
+/// sender; `room` is then what the way on carries.
+#[inline(always)]
+fn go<P: Packet, T: Tables>(
+    p: &mut P,
+    t: &T,
+    s: &Settings,
+    m: &Meta,
+    arrival: &Arrival,
+    room: &mut u16,
+) -> Result<(Reason, u32), Reason> {
+    let mut target = Target::NONE;
+    if let Some(c) = t.conn(&m.key) {
+        let word = Word(c.word.get());
+        if word.has(CONN_DEAD) {
+            return Err(Reason::EntryBusy);
+        }
+        if word.has(CONN_REPLY) {
+            return to_client(p, t, s, m, arrival, &c, word);
+        }
+        target = known(t, s, m, &c, word, arrival.now)?;
+    }
+    if target.0 == Target::NONE.0 {
+        target = fresh(p, t, s, m, arrival)?;
+    }
+    to_server(p, t, m, arrival, target, room)
 }
 
 /// A fragment is ours if its address has services; which one cannot be told from a later fragment.
@@ -95,81 +119,72 @@ fn fragment<T: Tables>(t: &T, addr: u32) -> Reason {
     }
 }
 
-/// Where a packet goes: deciding and rewriting are kept apart, so that rewriting is there once. The
-/// destination is named by its slot and looked up again: where a pointer and a number may share a
-/// register, the verifier refuses both.
-enum Way {
-    /// To the server.
-    Server { slot: u32, method: u8 },
-    /// To the client.
-    Client(Back),
-}
+/// A destination's slot and the connection's method, in one number. Numbers all the way: where a
+/// pointer and a number, or something and nothing, may share a register, the verifier refuses both; so
+/// the destination is looked up again when it is needed.
+#[derive(Clone, Copy)]
+struct Target(u64);
 
-/// Why a packet does not go on.
-enum Refusal {
-    /// Its sender is to be told.
-    Tell(Message),
-    /// Counted.
-    Other(Reason),
-}
+impl Target {
+    /// No connection yet. No word is like this: a dead one is nobody's target.
+    const NONE: Self = Self(u64::MAX);
 
-impl From<Reason> for Refusal {
     #[inline(always)]
-    fn from(reason: Reason) -> Self {
-        Self::Other(reason)
+    const fn of(word: Word) -> Self {
+        Self(word.0)
+    }
+    #[inline(always)]
+    const fn word(self) -> Word {
+        Word(self.0)
     }
 }
 
-/// The connection of a packet, or a new one.
-#[inline(always)]
-fn find<P: Packet, T: Tables>(
-    p: &P,
-    t: &T,
-    s: &Settings,
-    m: &Meta,
-    arrival: &Arrival,
-) -> Result<Way, Refusal> {
-    match known(t, s, m, arrival)? {
-        Some(way) => Ok(way),
-        None => fresh(p, t, s, m, arrival),
-    }
-}
-
-/// A packet of a connection that is known. None: there is none, or it is to be scheduled anew.
+/// A client's packet of a known connection. `NONE`: it is dead, or this SYN begins another.
 #[inline(always)]
 fn known<T: Tables>(
     t: &T,
     s: &Settings,
     m: &Meta,
-    arrival: &Arrival,
-) -> Result<Option<Way>, Reason> {
-    let Some(c) = t.conn(&m.key) else { return Ok(None) };
-    let word = Word(c.word.get());
-    if word.has(CONN_DEAD) {
-        return Err(Reason::EntryBusy);
-    }
-    if word.has(CONN_REPLY) {
-        let Some(origin) = follow_reply(t, s, m, &c, word, arrival.now)? else { return Ok(None) };
-        let back = way_back(t, s, m, &c, origin, arrival)?;
-        t.stats(word.dest(), |x| {
-            x.out_packets += 1;
-            x.out_bytes += u64::from(m.ip_len);
-        });
-        return Ok(Some(Way::Client(back)));
-    }
-    if c.expires.get() <= arrival.now && !lives_by_answers(t, m, word, arrival.now) {
-        return Ok(None);
+    c: &Conn,
+    word: Word,
+    now: u64,
+) -> Result<Target, Reason> {
+    if c.expires.get() <= now && !lives_by_answers(t, m, word, now) {
+        return Ok(Target::NONE);
     }
     if m.tcp_flags & SYN != 0 && is_closing(word) {
-        return Ok(None);
+        return Ok(Target::NONE);
     }
     let dest = t.dest(word.dest()).ok_or(Reason::Inconsistent)?;
     if dest.flags & DEST_AVAILABLE == 0 {
         return Err(Reason::ServerRemoved);
     }
-    follow(t, s, m, &c, word, dest, arrival.now)?;
+    follow(t, s, m, c, word, dest, now)?;
     count_in(t, word.dest(), m, 0);
-    Ok(Some(Way::Server { slot: word.dest(), method: word.method() }))
+    Ok(Target::of(word))
+}
+
+/// A server's packet of a connection by NAT.
+#[inline(always)]
+fn to_client<P: Packet, T: Tables>(
+    p: &mut P,
+    t: &T,
+    s: &Settings,
+    m: &Meta,
+    arrival: &Arrival,
+    r: &Conn,
+    word: Word,
+) -> Result<(Reason, u32), Reason> {
+    let origin = follow_reply(t, s, m, r, word, arrival.now)?.ok_or(Reason::NoConnection)?;
+    t.stats(word.dest(), |x| {
+        x.out_packets += 1;
+        x.out_bytes += u64::from(m.ip_len);
+    });
+    if m.ttl <= 1 {
+        return Err(Reason::SentTimeExceeded);
+    }
+    let back = way_back(t, s, m, r, origin, arrival)?;
+    Ok((forward::nat_reply(p, m, &back)?, back.ifindex))
 }
 
 /// The client's packet: state and expiry.
@@ -307,25 +322,26 @@ fn fresh<P: Packet, T: Tables>(
     s: &Settings,
     m: &Meta,
     arrival: &Arrival,
-) -> Result<Way, Refusal> {
+) -> Result<Target, Reason> {
     let key = service_key(m);
     let service = t.service(&key).ok_or(Reason::NoService)?;
     for_us(p, t, arrival)?;
     may_begin(s, m)?;
-    let plan = t.plan(service.plan).ok_or(Reason::Inconsistent)?;
-    let slot = choose(t, &service, plan).ok_or(Refusal::Tell(Message::PortUnreachable))?;
+    let slot = t.choose(service.plan, service.scheduler);
+    if slot == NO_SERVER {
+        return Err(Reason::SentUnreachable);
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "a slot is 32 bits")]
+    let slot = slot as u32;
     let dest = t.dest(slot).ok_or(Reason::Inconsistent)?;
     let word = conn::first_word(m, dest.method, slot);
     let deadline = arrival.now + conn::timeout(s, m.key.protocol, word.state());
-    let (word, begun) = match t.conn(&m.key) {
-        Some(c) => (conn::revive(t, &c, m, dest, word, deadline, arrival.now)?, 1),
-        None => match conn::insert(t, m, dest, word, deadline, arrival.now)? {
-            Inserted::Ours => (word, 1),
-            Inserted::Theirs(winner) => (winner, 0),
-        },
+    let (word, begun) = match conn::begin(t, m, dest, word, deadline, arrival.now)? {
+        Inserted::Ours(word) => (word, 1),
+        Inserted::Theirs(winner) => (winner, 0),
     };
     count_in(t, word.dest(), m, begun);
-    Ok(Way::Server { slot: word.dest(), method: word.method() })
+    Ok(Target::of(word))
 }
 
 #[inline(always)]
@@ -359,22 +375,24 @@ fn may_begin(s: &Settings, m: &Meta) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Asks the scheduler, and remembers. A lost race is another CPU's choice, so the next is tried.
+/// Asks the scheduler of a service, and remembers its place: the slot of a destination, or
+/// [`NO_SERVER`]. A lost race is another CPU's choice, so the next is tried.
 #[inline(always)]
-fn choose<T: Tables>(t: &T, service: &Service, plan: &Plan) -> Option<u32> {
-    let scheduler = Scheduler::from_number(service.scheduler)?;
+pub fn choose<T: Tables>(t: &T, plan: u32, scheduler: u32) -> u64 {
+    let Some(plan) = t.plan(plan) else { return NO_SERVER };
+    let Some(scheduler) = Scheduler::from_number(scheduler) else { return NO_SERVER };
     let list = List { t, plan };
-    let mut id = None;
+    let mut slot = NO_SERVER;
     // Hidden from the optimiser, which would unroll the loop over every scheduler's walk.
     for _ in 0..core::hint::black_box(CHOICES) {
         let state = plan.state.get();
-        let choice = xlvs_sched::pick(scheduler, &list, state)?;
-        id = Some(choice.id);
+        let Some(choice) = xlvs_sched::pick(scheduler, &list, state) else { return NO_SERVER };
+        slot = u64::from(choice.id);
         if choice.state == state || plan.state.replace(state, choice.state) {
             break;
         }
     }
-    id
+    slot
 }
 
 /// A plan as the schedulers see it.
@@ -436,41 +454,21 @@ impl<T: Tables> Destinations for List<'_, T> {
 }
 
 #[inline(always)]
-fn send<P: Packet, T: Tables>(
-    p: &mut P,
-    t: &T,
-    m: &Meta,
-    arrival: &Arrival,
-    way: &Way,
-) -> Result<(Reason, u32), Refusal> {
-    match way {
-        Way::Client(back) => {
-            if m.ttl <= 1 {
-                return Err(Refusal::Tell(Message::TimeExceeded));
-            }
-            Ok((forward::nat_reply(p, m, back)?, back.ifindex))
-        }
-        Way::Server { slot, method } => {
-            let dest = t.dest(*slot).ok_or(Reason::Inconsistent)?;
-            to_server(p, t, m, arrival, dest, *method)
-        }
-    }
-}
-
-#[inline(always)]
 fn to_server<P: Packet, T: Tables>(
     p: &mut P,
     t: &T,
     m: &Meta,
     arrival: &Arrival,
-    dest: &Dest,
-    method: u8,
-) -> Result<(Reason, u32), Refusal> {
-    let hop: &Hop = if dest.hop & 1 == 0 { &dest.hops[0] } else { &dest.hops[1] };
+    target: Target,
+    room: &mut u16,
+) -> Result<(Reason, u32), Reason> {
+    let method = target.word().method();
+    let dest = t.dest(target.word().dest()).ok_or(Reason::Inconsistent)?;
+    let hop: &Hop = &dest.hops[dest.hop as usize & 1];
     let port = conn::server_port(dest, m.key.dport);
     if hop.kind != HOP_NEIGHBOUR {
         if hop.kind != HOP_LOCAL {
-            return Err(Reason::NoNeighbour.into());
+            return Err(Reason::NoNeighbour);
         }
         if method != METHOD_MASQ {
             return Ok((Reason::LocalDirect, arrival.ifindex));
@@ -479,13 +477,12 @@ fn to_server<P: Packet, T: Tables>(
         return Ok((Reason::LocalNat, arrival.ifindex));
     }
     if m.ttl <= 1 {
-        return Err(Refusal::Tell(Message::TimeExceeded));
+        return Err(Reason::SentTimeExceeded);
     }
     let overhead = if method == METHOD_TUNNEL { forward::TUNNEL_OVERHEAD as u16 } else { 0 };
-    let room = hop.mtu.saturating_sub(overhead);
-    if m.ip_len > room {
-        too_long(p, t, m, arrival)?;
-        return Err(Refusal::Tell(Message::FragNeeded(room)));
+    *room = hop.mtu.saturating_sub(overhead);
+    if m.ip_len > *room {
+        return Err(too_long(p, t, m, arrival));
     }
     let reason = match method {
         METHOD_MASQ => forward::nat_to(p, m, hop, dest.addr, port)?,
@@ -497,15 +494,17 @@ fn to_server<P: Packet, T: Tables>(
 
 /// A packet too long for the way on: may its sender be told?
 #[inline(always)]
-fn too_long<P: Packet, T: Tables>(p: &P, t: &T, m: &Meta, arrival: &Arrival) -> Result<(), Reason> {
+fn too_long<P: Packet, T: Tables>(p: &P, t: &T, m: &Meta, arrival: &Arrival) -> Reason {
     if let Some(index) = t.port_of(arrival.ifindex)
         && let Some(port) = t.port(index)
         && m.ip_len > port.mtu
     {
-        return Err(Reason::Merged);
+        return Reason::Merged;
     }
-    let ip: &Ipv4 = p.at(L3).ok_or(Reason::Inconsistent)?;
-    if ip.frag.get() & IP_DONT_FRAGMENT == 0 { Err(Reason::TooBig) } else { Ok(()) }
+    match p.at::<Ipv4>(L3) {
+        Some(ip) if ip.frag.get() & IP_DONT_FRAGMENT != 0 => Reason::SentFragNeeded,
+        _ => Reason::TooBig,
+    }
 }
 
 /// A frame that the host itself sends: an answer of a server by NAT on this very host takes the
@@ -576,6 +575,8 @@ impl Outcome {
 /// Keys in a frame for [`sweep`], at most.
 pub const SWEEP_KEYS: usize = 128;
 const _: () = assert!(SWEEP_KEYS.is_power_of_two());
+/// Of [`choose`]: no server may have the connection.
+pub const NO_SERVER: u64 = u64::MAX;
 /// How often a scheduler whose memory another CPU moved is asked again.
 const CHOICES: u32 = 4;
 /// The source port of FTP's data connections.

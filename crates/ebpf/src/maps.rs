@@ -224,4 +224,16 @@ impl Tables for Maps {
         }
         s.visitor
     }
+    #[inline(always)]
+    fn choose(&self, plan: u32, scheduler: u32) -> u64 {
+        choose_server(plan, scheduler)
+    }
+}
+
+/// A function of its own to the verifier (of global linkage, numbers in and out), which walks it once
+/// and not for every way that leads here.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn choose_server(plan: u32, scheduler: u32) -> u64 {
+    xlvs_datapath::choose(&Maps { ctx: core::ptr::null_mut() }, plan, scheduler)
 }

@@ -105,18 +105,93 @@ pub struct Choice {
     pub state: u64,
 }
 
+/// A walk over the list, whoever's: one loop for all schedulers, because the kernel's verifier walks
+/// every loop's body, and all that follows it, for each of them.
+pub(crate) struct Search {
+    scheduler: Scheduler,
+    weights: Weights,
+    /// wrr: the weight that is asked for.
+    threshold: u32,
+    /// wrr: where the walk began, and whether it came round.
+    start: u32,
+    wrapped: bool,
+    /// The server found so far.
+    found: bool,
+    id: u32,
+    position: u32,
+    /// Its burden and weight.
+    overhead: i64,
+    weight: i64,
+}
+
+impl Visit for Search {
+    #[inline(always)]
+    fn visit<S: Server>(&mut self, position: u32, server: &S) -> bool {
+        if server.weight() == 0 {
+            return true;
+        }
+        match self.scheduler {
+            Scheduler::Rr => rr::visit(self, position, server),
+            Scheduler::Wrr => wrr::visit(self, position, server),
+            Scheduler::Lc => lc::visit(self, server),
+            Scheduler::Wlc => wlc::visit(self, server),
+            Scheduler::Sed => sed::visit(self, server),
+            Scheduler::Nq => nq::visit(self, server),
+        }
+    }
+}
+
+impl Search {
+    /// Keeps this server if its burden is less for its weight: `loh * w(d) > doh * w(least)` of the
+    /// kernel, whose products wrap alike.
+    #[inline(always)]
+    fn lighter<S: Server>(&mut self, server: &S, overhead: i64, weight: i64) {
+        let better = self.overhead.wrapping_mul(weight) > overhead.wrapping_mul(self.weight);
+        if !self.found || better {
+            self.found = true;
+            self.id = server.id();
+            self.overhead = overhead;
+            self.weight = weight;
+        }
+    }
+}
+
 /// The server of a new connection; None if no server may have it. `state` is what the last choice of
 /// this list left: 0 (or [`wrr_state`]) before the first.
 #[inline(always)]
 pub fn pick<D: Destinations>(scheduler: Scheduler, list: &D, state: u64) -> Option<Choice> {
-    match scheduler {
-        Scheduler::Rr => rr::pick(list, state),
-        Scheduler::Wrr => wrr::pick(list, state),
-        Scheduler::Lc => lc::pick(list).map(|id| Choice { id, state }),
-        Scheduler::Wlc => wlc::pick(list).map(|id| Choice { id, state }),
-        Scheduler::Sed => sed::pick(list).map(|id| Choice { id, state }),
-        Scheduler::Nq => nq::pick(list).map(|id| Choice { id, state }),
+    let weights = list.weights();
+    let (mut start, mut threshold) = match scheduler {
+        Scheduler::Rr => (rr::start(state), 0),
+        Scheduler::Wrr => wrr_parts(state),
+        Scheduler::Lc | Scheduler::Wlc | Scheduler::Sed | Scheduler::Nq => (0, 0),
+    };
+    if start >= list.count() {
+        start = 0;
+        threshold = wrr::lower(threshold, weights);
     }
+    let search = Search {
+        scheduler,
+        weights,
+        threshold,
+        start,
+        wrapped: false,
+        found: false,
+        id: 0,
+        position: 0,
+        overhead: 0,
+        weight: 0,
+    };
+    let search = list.scan(start, search);
+    if !search.found {
+        return None;
+    }
+    let state = match scheduler {
+        Scheduler::Rr => rr_state(Some(search.position)),
+        Scheduler::Wrr => wrr_state(search.position + 1, search.threshold),
+        Scheduler::Lc | Scheduler::Wlc | Scheduler::Sed | Scheduler::Nq => state,
+    };
+    Some(Choice { id: search.id, state })
 }
 
 pub use rr::rr_state;

@@ -2,35 +2,21 @@
 //!
 //! State: one more than the position of the last choice; 0 before the first.
 
-use crate::{Choice, Destinations, Server, Visit};
+use crate::{Search, Server};
 
-struct Next {
-    found: bool,
-    id: u32,
-    position: u32,
-}
-
-impl Visit for Next {
-    #[inline(always)]
-    fn visit<S: Server>(&mut self, position: u32, server: &S) -> bool {
-        if server.weight() == 0 {
-            return true;
-        }
-        *self = Self { found: true, id: server.id(), position };
-        false
-    }
+/// Where the walk begins.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "positions are 32 bits")]
+pub(crate) const fn start(state: u64) -> u32 {
+    state as u32
 }
 
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "positions are 32 bits")]
-pub(crate) fn pick<D: Destinations>(list: &D, state: u64) -> Option<Choice> {
-    let after = state as u32;
-    let start = if after < list.count() { after } else { 0 };
-    let next = list.scan(start, Next { found: false, id: 0, position: 0 });
-    if !next.found {
-        return None;
-    }
-    Some(Choice { id: next.id, state: rr_state(Some(next.position)) })
+pub(crate) fn visit<S: Server>(search: &mut Search, position: u32, server: &S) -> bool {
+    search.found = true;
+    search.id = server.id();
+    search.position = position;
+    false
 }
 
 /// The state after the server at `position` was chosen, or before the first choice.

@@ -1,38 +1,11 @@
 //! Shortest expected delay (`ip_vs_sed.c`): the least (active + 1) for its weight.
 
-use crate::{Destinations, Load, Server, Visit};
-
-struct Least {
-    found: bool,
-    id: u32,
-    overhead: i64,
-    weight: i64,
-}
-
-const fn overhead(load: Load) -> i64 {
-    // ip_vs_sed_dest_overhead: the new connection counts already.
-    load.active as i64 + 1
-}
-
-impl Visit for Least {
-    #[inline(always)]
-    fn visit<S: Server>(&mut self, _position: u32, server: &S) -> bool {
-        let weight = i64::from(server.weight());
-        if weight == 0 {
-            return true;
-        }
-        let overhead = overhead(server.load());
-        // Products wrap as the kernel's do.
-        let better = self.overhead.wrapping_mul(weight) > overhead.wrapping_mul(self.weight);
-        if !self.found || better {
-            *self = Self { found: true, id: server.id(), overhead, weight };
-        }
-        true
-    }
-}
+use crate::{Search, Server};
 
 #[inline(always)]
-pub(crate) fn pick<D: Destinations>(list: &D) -> Option<u32> {
-    let least = list.scan(0, Least { found: false, id: 0, overhead: 0, weight: 0 });
-    least.found.then_some(least.id)
+pub(crate) fn visit<S: Server>(search: &mut Search, server: &S) -> bool {
+    // ip_vs_sed_dest_overhead: the new connection counts already.
+    let overhead = i64::from(server.load().active) + 1;
+    search.lighter(server, overhead, i64::from(server.weight()));
+    true
 }

@@ -4,61 +4,29 @@
 //! State: the threshold `cw` in the low 32 bits; in the high ones `cl`, one more than the position of
 //! the last choice, 0 for the head of the list.
 
-use crate::{Choice, Destinations, Server, Visit, Weights};
-
-struct Next {
-    weights: Weights,
-    threshold: u32,
-    start: u32,
-    wrapped: bool,
-    found: bool,
-    id: u32,
-    position: u32,
-}
+use crate::{Search, Server, Weights};
 
 /// The threshold of the next pass.
 #[inline(always)]
-const fn lower(threshold: u32, weights: Weights) -> u32 {
+pub(crate) const fn lower(threshold: u32, weights: Weights) -> u32 {
     if threshold > weights.divisor { threshold - weights.divisor } else { weights.max }
-}
-
-impl Visit for Next {
-    #[inline(always)]
-    fn visit<S: Server>(&mut self, position: u32, server: &S) -> bool {
-        if position < self.start && !self.wrapped {
-            self.wrapped = true;
-            self.threshold = lower(self.threshold, self.weights);
-        }
-        if server.weight() < self.threshold {
-            return true;
-        }
-        self.found = true;
-        self.id = server.id();
-        self.position = position;
-        false
-    }
 }
 
 /// One walk over the list is enough: the threshold never exceeds the greatest weight, so the pass
 /// that begins at the head finds a server.
 #[inline(always)]
-pub(crate) fn pick<D: Destinations>(list: &D, state: u64) -> Option<Choice> {
-    let weights = list.weights();
-    if weights.max == 0 {
-        return None;
+pub(crate) fn visit<S: Server>(search: &mut Search, position: u32, server: &S) -> bool {
+    if position < search.start && !search.wrapped {
+        search.wrapped = true;
+        search.threshold = lower(search.threshold, search.weights);
     }
-    let (after, mut threshold) = wrr_parts(state);
-    let mut start = after;
-    if start >= list.count() {
-        start = 0;
-        threshold = lower(threshold, weights);
+    if server.weight() < search.threshold {
+        return true;
     }
-    let next = Next { weights, threshold, start, wrapped: false, found: false, id: 0, position: 0 };
-    let next = list.scan(start, next);
-    if !next.found {
-        return None;
-    }
-    Some(Choice { id: next.id, state: wrr_state(next.position + 1, next.threshold) })
+    search.found = true;
+    search.id = server.id();
+    search.position = position;
+    false
 }
 
 /// `cl` and `cw` as a state.
