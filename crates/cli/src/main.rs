@@ -6,6 +6,9 @@
 
 mod face;
 mod output;
+mod realserver;
+mod testclient;
+mod testserver;
 mod verbs;
 
 use std::{env, process::ExitCode};

@@ -15,12 +15,14 @@ use std::{
     io::{self, Read, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     os::fd::AsFd,
+    process::ExitCode,
     thread::sleep,
     time::Duration,
 };
 
 /// Answer every line with this host's name.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The TCP port to listen on; 0 takes a free one.
     port: u16,
@@ -36,7 +38,7 @@ pub(crate) struct Args {
 }
 
 /// Serves until the process is ended.
-pub(crate) fn run(args: Args) -> Result<()> {
+pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let address = SocketAddr::new(args.bind, args.port);
     let listener = TcpListener::bind(address)
         .with_context(|| format!("cannot listen on {address}; is another server there already?"))?;
@@ -175,3 +177,7 @@ pub(crate) fn raise_descriptor_limit() {
 fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
+
+const EXAMPLES: &str = "Examples:
+  xlvs testserver 2100
+  xlvs testserver 2100 --name ceph1 --bind 172.16.0.114";

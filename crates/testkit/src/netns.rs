@@ -131,3 +131,26 @@ fn share_folder() -> Result<()> {
         }
     }
 }
+
+/// Runs `work` on a thread of its own in the mount namespace of process 1, where mounts stay when
+/// the caller ends: those that `ip netns exec` makes room for go with it. Where process 1 may not be
+/// looked at (some containers), in the caller's own.
+pub fn with_lasting_mounts<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
+    let what = || "enter the mount namespace of process 1".to_owned();
+    let first = match File::open("/proc/1/ns/mnt") {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(work()),
+        other => other.tried(what)?,
+    };
+    thread::scope(|scope| {
+        let inside = scope.spawn(|| {
+            // SAFETY: only this thread gets a working folder of its own, which setns asks for.
+            unsafe { unshare_unsafe(UnshareFlags::FS) }.tried(what)?;
+            move_into_link_name_space(first.as_fd(), Some(LinkNameSpaceType::Mount)).tried(what)?;
+            Ok(work())
+        });
+        match inside.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}

@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand};
 use xlvs_api::{Client, ClientError, Target};
 use xlvs_model::{Fault, Method};
 
-use crate::output::Hinted;
+use crate::{output::Hinted, realserver, testclient, testserver};
 
 /// The Linux Virtual Server on XDP: a director that balances connections over real servers.
 ///
@@ -45,6 +45,12 @@ enum Verb {
     Detach(detach::Args),
     /// Make links `ipvsadm`, `ipvsadm-save` and `ipvsadm-restore` to this program.
     InstallFaces(install_faces::Args),
+    /// Make this host a real server for DR or tunnels, and undo it.
+    Realserver(realserver::Args),
+    /// A TCP server that answers every line with its host's name.
+    Testserver(testserver::Args),
+    /// Talk to a test server, by hand or with many connections.
+    Testclient(testclient::Args),
     /// Be `ipvsadm`: xlvs ipvsadm -Ln.
     #[command(disable_help_flag = true)]
     Ipvsadm(Face),
@@ -73,6 +79,9 @@ impl Xlvs {
             Verb::Conn(verb) => verb.run(),
             Verb::Detach(args) => args.run(),
             Verb::InstallFaces(args) => args.run(),
+            Verb::Realserver(args) => return realserver::run(args),
+            Verb::Testserver(args) => return testserver::run(args),
+            Verb::Testclient(args) => return testclient::run(&args),
             Verb::Ipvsadm(_) | Verb::IpvsadmSave(_) | Verb::IpvsadmRestore(_) => {
                 anyhow::bail!("a face takes no flags before its name")
             }
