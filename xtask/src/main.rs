@@ -56,7 +56,8 @@ cargo xtask VERB
                       build the eBPF object that is committed; --check: is it what the sources make?
   verify [OBJECT]     load every program of the object, compare with the verifier budget (root)
   kernels [6.1 6.12]  the same on older kernels, in throw-away guests
-  tidy                the house's rules that rustc and clippy do not know
+  tidy [--aims] [--fix]
+                      the house's rules that rustc and clippy do not know
   test [--ring N]... [--quick]
                       the four rings; installs what they need when it is missing
   bench [--gate] [--smoke] [--rounds N]

@@ -16,10 +16,6 @@ impl Tally {
         Self { passed: u64::from(done), failed: u64::from(!done) }
     }
 
-    pub(crate) fn total(self) -> u64 {
-        self.passed + self.failed
-    }
-
     /// Adds what one line of a runner's output counts.
     ///
     /// cargo test: `test result: ok. 3 passed; 0 failed; ...`

@@ -4,6 +4,7 @@
 //! catching something. Aims are printed with `--aims` and break nothing; bounds break the build.
 
 mod banned;
+mod mend;
 mod rust;
 mod text;
 mod tree;
@@ -12,19 +13,21 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::workspace;
 
 pub(crate) fn run(mut args: lexopt::Parser) -> Result<()> {
     let mut aims = false;
+    let root = workspace::root()?;
     while let Some(arg) = args.next()? {
         match arg {
             lexopt::Arg::Long("aims") => aims = true,
+            lexopt::Arg::Long("fix") => fix(&root)?,
             other => return Err(other.unexpected().into()),
         }
     }
-    let files = read_tree(&workspace::root()?)?;
+    let files = read_tree(&root)?;
     let mut findings = check(&files);
     findings.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
     let broken = findings.iter().filter(|finding| !finding.aim).count();
@@ -33,7 +36,8 @@ pub(crate) fn run(mut args: lexopt::Parser) -> Result<()> {
     }
     let aimed = findings.len() - broken;
     println!("tidy: {} files, {broken} broken rules, {aimed} missed aims", files.len());
-    if broken > 0 { bail!("tidy: {broken} broken rules") } else { Ok(()) }
+    ensure!(broken == 0, "tidy: {broken} broken rules");
+    Ok(())
 }
 
 /// A file of the tree: its path from the root, with `/`, and its text.
@@ -94,6 +98,18 @@ fn check(files: &[Source]) -> Vec<Finding> {
     }
     findings.extend(tree::check(files));
     findings
+}
+
+/// Mends in place what can be mended without a thought.
+fn fix(root: &Path) -> Result<()> {
+    for file in read_tree(root)?.iter().filter(|file| file.is_rust()) {
+        let mended = mend::mend(&file.text);
+        if mended != file.text {
+            fs::write(root.join(&file.path), mended)?;
+            println!("mended {}", file.path);
+        }
+    }
+    Ok(())
 }
 
 fn read_tree(root: &Path) -> Result<Vec<Source>> {

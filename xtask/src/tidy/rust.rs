@@ -84,14 +84,15 @@ fn imports(file: &Source, items: &[Item]) -> Vec<Finding> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+pub(super) enum Kind {
     Standard,
     Other,
     Workspace,
     Own,
 }
 
-fn kind(tree: &UseTree) -> Kind {
+/// What an import's first word says.
+pub(super) fn kind(tree: &UseTree) -> Kind {
     let UseTree::Path(path) = tree else { return Kind::Other };
     match path.ident.to_string().as_str() {
         "std" | "core" | "alloc" => Kind::Standard,
