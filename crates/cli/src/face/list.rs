@@ -43,7 +43,7 @@ impl Tool<'_> {
 
     /// The text of a listing; none when the one service it is about is not there.
     fn listing(
-        &self,
+        &mut self,
         list: &List,
         director: &mut dyn Director,
     ) -> Result<Option<String>, ClientError> {
@@ -65,9 +65,15 @@ impl Tool<'_> {
                 text
             }
             Listing::Connections => {
-                let listed = director.connections(&Filter::default())?;
+                let all = Filter { limit: Some(usize::MAX), ..Filter::default() };
+                let listed = director.connections(&all)?;
                 let lines = listed.connections.iter().map(|c| page.connection(c));
-                CONNECTIONS_TITLE.to_owned() + &lines.collect::<String>()
+                let text = CONNECTIONS_TITLE.to_owned() + &lines.collect::<String>();
+                if listed.truncated {
+                    let shown = listed.connections.len();
+                    self.complain(&format!("xlvs: {shown} connections shown, there are more"));
+                }
+                text
             }
             Listing::Timeouts => {
                 let t = director.timeouts()?;

@@ -30,6 +30,8 @@ pub(crate) struct Xlvs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Run the director of this network namespace.
+    Run(xlvs_daemon::RunArgs),
     /// The director at a glance: interfaces, packets, warnings, services.
     Status(status::Args),
     /// Virtual services: what clients connect to.
@@ -73,6 +75,7 @@ impl Xlvs {
     /// Does what was asked.
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         match self.verb.unwrap_or(Verb::Status(status::Args::default())) {
+            Verb::Run(args) => return xlvs_daemon::run(args),
             Verb::Status(args) => args.run(),
             Verb::Service(verb) => verb.run(),
             Verb::Server(verb) => verb.run(),
