@@ -12,7 +12,8 @@ use xlvs_wire::{
 };
 
 /// Bytes that a tunnel puts before a packet.
-pub(crate) const TUNNEL_OVERHEAD: usize = size_of::<Ipv4>();
+#[expect(clippy::cast_possible_truncation, reason = "twenty")]
+pub(crate) const TUNNEL_OVERHEAD: u16 = size_of::<Ipv4>() as u16;
 
 #[inline(always)]
 fn set_macs<P: Packet>(p: &mut P, dst: &Mac, src: &Mac) -> Result<(), Reason> {
@@ -155,7 +156,7 @@ pub(crate) fn tunnel<P: Packet>(
     let inner: &Ipv4 = p.at(L3).ok_or(Reason::Inconsistent)?;
     let inner =
         Inner { tos: inner.tos, ttl: inner.ttl, frag: inner.frag.get(), id: inner.id.raw() };
-    p.grow_head::<TUNNEL_OVERHEAD>().ok_or(Reason::NoHeadroom)?;
+    p.grow_head::<{ size_of::<Ipv4>() }>().ok_or(Reason::NoHeadroom)?;
     set_macs(p, &hop.dmac, &hop.smac)?;
     let eth: &mut Eth = p.at_mut(0).ok_or(Reason::Inconsistent)?;
     eth.ethertype.set(xlvs_wire::ETHERTYPE_IPV4);
@@ -169,7 +170,7 @@ pub(crate) fn tunnel<P: Packet>(
         p,
         &NewIpv4 {
             tos: outer_tos(inner.tos),
-            len: m.ip_len.wrapping_add(TUNNEL_OVERHEAD as u16),
+            len: m.ip_len.wrapping_add(TUNNEL_OVERHEAD),
             id,
             frag: dont_fragment,
             ttl: inner.ttl,

@@ -43,6 +43,7 @@ const QUOTE_MAX: usize = 576 - OVERHEAD;
 /// Where the quoted packet begins.
 const QUOTE: usize = L3 + OVERHEAD;
 /// What the ICMP checksum covers, in whole longs.
+#[expect(clippy::cast_possible_truncation, reason = "139")]
 const SUM_LONGS: u32 = ((QUOTE_MAX + size_of::<Icmp>()) / 4) as u32;
 /// `net.ipv4.icmp_msgs_per_sec`.
 const MAX_PER_TICK: u64 = 1000;

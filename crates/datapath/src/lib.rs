@@ -8,11 +8,18 @@
 //! Between stages go offsets, never references into the frame; deciding (`known`, `new`) returns a
 //! hop and one `send` does the rewriting.
 #![no_std]
+#![allow(
+    clippy::many_single_char_names,
+    clippy::too_many_arguments,
+    reason = "p, t, s, m, c, d are packet, tables, settings, meta, connection, destination throughout; \
+              what the stages share goes as arguments, because the verifier follows those best"
+)]
 #![cfg_attr(target_arch = "bpf", feature(core_intrinsics))]
 #![cfg_attr(target_arch = "bpf", allow(internal_features, reason = "atomics, see cell.rs"))]
 #![cfg_attr(target_arch = "bpf", allow(unsafe_code, reason = "atomics, see cell.rs"))]
 
 mod cell;
+mod choose;
 pub mod conn;
 mod forward;
 mod home;
@@ -24,9 +31,8 @@ pub mod state;
 pub mod tables;
 
 pub use cell::{Cell32, Cell64};
+pub use choose::{NO_SERVER, choose};
 pub use home::{Insert, Route, Tables, VisitOrder};
 pub use parse::{Meta, NoMeta, parse};
-pub use pipeline::{
-    Arrival, NO_SERVER, Outcome, SWEEP_KEYS, choose, director, local_reply, sweep, tick_of,
-};
+pub use pipeline::{Arrival, Outcome, SWEEP_KEYS, director, local_reply, sweep, tick_of};
 pub use reason::{Reason, Verdict};

@@ -1,7 +1,8 @@
 //! Deciding: connection? service, scheduler, and then one `send`.
 
 use crate::{
-    Reason, Route, Tables, Verdict, VisitOrder,
+    Reason, Route, Tables, Verdict,
+    choose::NO_SERVER,
     conn::{self, Inserted, Swept},
     forward::{self, Back},
     icmp::{self, Message},
@@ -9,11 +10,10 @@ use crate::{
     state,
     tables::{
         CONN_DEAD, CONN_NO_OUTPUT, CONN_REPLY, Conn, ConnKey, DEST_AVAILABLE, Dest,
-        EVENT_NEIGHBOUR, Event, HOP_LOCAL, HOP_NEIGHBOUR, Hop, METHOD_MASQ, METHOD_TUNNEL, Order,
-        Plan, SETTING_MIGRATING, ServiceKey, Settings, Stats, Word,
+        EVENT_NEIGHBOUR, Event, HOP_LOCAL, HOP_NEIGHBOUR, Hop, METHOD_MASQ, METHOD_TUNNEL,
+        SETTING_MIGRATING, ServiceKey, Settings, Stats, Word,
     },
 };
-use xlvs_sched::{Destinations, Load, Scheduler, Server, Visit, Weights};
 use xlvs_wire::{
     Eth, IP_DONT_FRAGMENT, Ipv4, PROTO_TCP, Packet,
     tcp_flag::{RST, SYN},
@@ -100,7 +100,7 @@ fn go<P: Packet, T: Tables>(
             return Err(Reason::EntryBusy);
         }
         if word.has(CONN_REPLY) {
-            return to_client(p, t, s, m, arrival, &c, word);
+            return to_client(p, t, s, m, arrival, &c, word, room);
         }
         target = known(t, s, m, &c, word, arrival.now)?;
     }
@@ -174,6 +174,7 @@ fn to_client<P: Packet, T: Tables>(
     arrival: &Arrival,
     r: &Conn,
     word: Word,
+    room: &mut u16,
 ) -> Result<(Reason, u32), Reason> {
     let origin = follow_reply(t, s, m, r, word, arrival.now)?.ok_or(Reason::NoConnection)?;
     t.stats(word.dest(), |x| {
@@ -183,7 +184,11 @@ fn to_client<P: Packet, T: Tables>(
     if m.ttl <= 1 {
         return Err(Reason::SentTimeExceeded);
     }
-    let back = way_back(t, s, m, r, origin, arrival)?;
+    let (back, mtu) = way_back(t, s, r, origin, m.key.dst, arrival)?;
+    *room = mtu;
+    if m.ip_len > mtu {
+        return Err(too_long(p, t, m, arrival));
+    }
     Ok((forward::nat_reply(p, m, &back)?, back.ifindex))
 }
 
@@ -267,42 +272,37 @@ const fn is_closing(word: Word) -> bool {
     }
 }
 
-/// The way to the client: as it was found in this tick, or as the host's routes have it.
+/// The way to the client, as it was found in this tick or as the host's routes have it, and what it
+/// carries.
 #[inline(always)]
 fn way_back<T: Tables>(
     t: &T,
     s: &Settings,
-    m: &Meta,
     r: &Conn,
     origin: u64,
+    client: u32,
     arrival: &Arrival,
-) -> Result<Back, Reason> {
+) -> Result<(Back, u16), Reason> {
     let (vaddr, vport, tick) = conn::origin_parts(origin);
     #[expect(clippy::cast_possible_truncation, reason = "the low bits are what changes")]
     let present = (tick_of(arrival.now).wrapping_add(s.routes) as u16) | 1;
-    let (dmac, index) = if tick == present {
-        let hop = r.hop.get();
-        (hop, (hop >> 48) as u32)
-    } else {
-        match t.route(m.key.src, m.key.dst, arrival.ifindex) {
-            Route::Found { port, mac } => {
-                r.hop.set(mac & 0xffff_ffff_ffff | u64::from(port) << 48);
-                r.origin.set(conn::origin(vaddr, vport, present));
-                (mac, u32::from(port))
-            }
+    let mut hop = r.hop.get();
+    if tick != present {
+        // By the address that the client will see: routes may depend on it.
+        hop = match t.route(vaddr, client, arrival.ifindex) {
+            Route::Found { port, mac } => mac & 0xffff_ffff_ffff | u64::from(port) << 48,
             Route::NoNeighbour { ifindex, addr } => {
                 t.tell(Event { kind: EVENT_NEIGHBOUR, ifindex, addr, reserved: 0 });
                 return Err(Reason::NoNeighbour);
             }
             Route::None => return Err(Reason::NoRoute),
             Route::ForwardingOff => return Err(Reason::ForwardingOff),
-        }
-    };
-    let port = t.port(index).ok_or(Reason::NoRoute)?;
-    if m.ip_len > port.mtu {
-        return Err(Reason::TooBig);
+        };
+        r.hop.set(hop);
+        r.origin.set(conn::origin(vaddr, vport, present));
     }
-    Ok(Back { dmac, smac: port.mac, ifindex: port.ifindex, vaddr, vport })
+    let port = t.port((hop >> 48) as u32).ok_or(Reason::NoRoute)?;
+    Ok((Back { dmac: hop, smac: port.mac, ifindex: port.ifindex, vaddr, vport }, port.mtu))
 }
 
 #[inline(always)]
@@ -375,84 +375,6 @@ fn may_begin(s: &Settings, m: &Meta) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Asks the scheduler of a service, and remembers its place: the slot of a destination, or
-/// [`NO_SERVER`]. A lost race is another CPU's choice, so the next is tried.
-#[inline(always)]
-pub fn choose<T: Tables>(t: &T, plan: u32, scheduler: u32) -> u64 {
-    let Some(plan) = t.plan(plan) else { return NO_SERVER };
-    let Some(scheduler) = Scheduler::from_number(scheduler) else { return NO_SERVER };
-    let list = List { t, plan };
-    let mut slot = NO_SERVER;
-    // Hidden from the optimiser, which would unroll the loop over every scheduler's walk.
-    for _ in 0..core::hint::black_box(CHOICES) {
-        let state = plan.state.get();
-        let Some(choice) = xlvs_sched::pick(scheduler, &list, state) else { return NO_SERVER };
-        slot = u64::from(choice.id);
-        if choice.state == state || plan.state.replace(state, choice.state) {
-            break;
-        }
-    }
-    slot
-}
-
-/// A plan as the schedulers see it.
-struct List<'a, T> {
-    t: &'a T,
-    plan: &'a Plan,
-}
-
-struct Candidate<'a, T> {
-    t: &'a T,
-    order: &'a Order,
-}
-
-impl<T: Tables> Server for Candidate<'_, T> {
-    #[inline(always)]
-    fn id(&self) -> u32 {
-        self.order.slot
-    }
-    #[inline(always)]
-    fn weight(&self) -> u32 {
-        self.order.weight
-    }
-    #[inline(always)]
-    fn load(&self) -> Load {
-        match self.t.live(self.order.slot) {
-            Some(l) => Load { active: l.active.get(), inactive: l.inactive.get() },
-            None => Load::default(),
-        }
-    }
-}
-
-/// A scheduler's visitor on the orders of a plan.
-struct OnOrders<'a, T, V> {
-    t: &'a T,
-    visitor: V,
-}
-
-impl<T: Tables, V: Visit> VisitOrder for OnOrders<'_, T, V> {
-    #[inline(always)]
-    fn visit(&mut self, position: u32, order: &Order) -> bool {
-        self.visitor.visit(position, &Candidate { t: self.t, order })
-    }
-}
-
-impl<T: Tables> Destinations for List<'_, T> {
-    #[inline(always)]
-    fn count(&self) -> u32 {
-        self.plan.count
-    }
-    #[inline(always)]
-    fn scan<V: Visit>(&self, start: u32, visitor: V) -> V {
-        let on_orders = OnOrders { t: self.t, visitor };
-        self.t.scan(self.plan.first, self.plan.count, start, on_orders).visitor
-    }
-    #[inline(always)]
-    fn weights(&self) -> Weights {
-        Weights { divisor: self.plan.divisor, max: self.plan.max_weight }
-    }
-}
-
 #[inline(always)]
 fn to_server<P: Packet, T: Tables>(
     p: &mut P,
@@ -479,7 +401,7 @@ fn to_server<P: Packet, T: Tables>(
     if m.ttl <= 1 {
         return Err(Reason::SentTimeExceeded);
     }
-    let overhead = if method == METHOD_TUNNEL { forward::TUNNEL_OVERHEAD as u16 } else { 0 };
+    let overhead = if method == METHOD_TUNNEL { forward::TUNNEL_OVERHEAD } else { 0 };
     *room = hop.mtu.saturating_sub(overhead);
     if m.ip_len > *room {
         return Err(too_long(p, t, m, arrival));
@@ -575,9 +497,5 @@ impl Outcome {
 /// Keys in a frame for [`sweep`], at most.
 pub const SWEEP_KEYS: usize = 128;
 const _: () = assert!(SWEEP_KEYS.is_power_of_two());
-/// Of [`choose`]: no server may have the connection.
-pub const NO_SERVER: u64 = u64::MAX;
-/// How often a scheduler whose memory another CPU moved is asked again.
-const CHOICES: u32 = 4;
 /// The source port of FTP's data connections.
 const FTP_DATA: u16 = 20;

@@ -21,7 +21,7 @@ static DECAP_STATS: PerCpuArray<u64, COUNTERS> = PerCpuArray::new();
 
 /// The outer header goes, the Ethernet header moves behind it, the rest is the stack's.
 #[xdp]
-pub fn decap(ctx: XdpContext) -> u32 {
+pub(crate) fn decap(ctx: XdpContext) -> u32 {
     let _ = try_decap(&mut Xdp::new(ctx.ctx));
     xdp_action::XDP_PASS
 }

@@ -12,7 +12,7 @@ use xlvs_wire::{Be32, Packet, Wire, checksum::Sum};
 const MAX_OFFSET: usize = 0x7fff;
 
 /// A frame in XDP. `data` and `end` are read again only when the frame's bounds move.
-pub struct Xdp {
+pub(crate) struct Xdp {
     ctx: *mut xdp_md,
     data: usize,
     end: usize,
@@ -20,7 +20,7 @@ pub struct Xdp {
 
 impl Xdp {
     #[inline(always)]
-    pub fn new(ctx: *mut xdp_md) -> Self {
+    pub(crate) fn new(ctx: *mut xdp_md) -> Self {
         // SAFETY: the kernel's context is valid for the program's run.
         unsafe { Self { ctx, data: (*ctx).data as usize, end: (*ctx).data_end as usize } }
     }
@@ -112,7 +112,7 @@ unsafe extern "C" fn sum_step(index: u64, state: *mut c_void) -> i64 {
 }
 
 /// A frame on its way out, for reading.
-pub struct Skb {
+pub(crate) struct Skb {
     data: usize,
     end: usize,
     len: usize,
@@ -120,7 +120,7 @@ pub struct Skb {
 
 impl Skb {
     #[inline(always)]
-    pub fn new(ctx: *mut __sk_buff) -> Self {
+    pub(crate) fn new(ctx: *mut __sk_buff) -> Self {
         // SAFETY: the kernel's context is valid for the program's run.
         unsafe {
             Self {

@@ -25,9 +25,11 @@ const MAX_CONNECTIONS: usize = 1_048_576;
 const MAX_PORTS: usize = 1024;
 const EVENT_BYTES: usize = 65_536;
 const BPF_F_NO_PREALLOC: usize = 1;
+/// Userspace counts connections that it moves here from older tables, by atomic additions of its own.
+const BPF_F_MMAPABLE: usize = 1 << 10;
 
 #[btf_map]
-pub static SETTINGS: Array<Settings, 1> = Array::new();
+pub(crate) static SETTINGS: Array<Settings, 1> = Array::new();
 /// Elements are freed after a grace period, so that a packet that still reads an old one may.
 #[btf_map]
 static SERVICES: HashMap<ServiceKey, Service, MAX_SERVICES, BPF_F_NO_PREALLOC> = HashMap::new();
@@ -36,19 +38,19 @@ static PLANS: Array<Plan, MAX_PLANS> = Array::new();
 #[btf_map]
 static ORDERS: Array<Order, MAX_ORDERS> = Array::new();
 #[btf_map]
-pub static DESTS: Array<Dest, MAX_DESTS> = Array::new();
+pub(crate) static DESTS: Array<Dest, MAX_DESTS> = Array::new();
 #[btf_map]
-static LIVE: Array<Live, MAX_DESTS> = Array::new();
+static LIVE: Array<Live, MAX_DESTS, BPF_F_MMAPABLE> = Array::new();
 #[btf_map]
-pub static STATS: PerCpuArray<Stats, MAX_DESTS> = PerCpuArray::new();
+pub(crate) static STATS: PerCpuArray<Stats, MAX_DESTS> = PerCpuArray::new();
 #[btf_map]
 static PORTS: Array<Port, MAX_PORTS> = Array::new();
 #[btf_map]
 static PORT_OF: HashMap<u32, u32, MAX_PORTS> = HashMap::new();
 #[btf_map]
-pub static CONNS: HashMap<ConnKey, Conn, MAX_CONNECTIONS> = HashMap::new();
+pub(crate) static CONNS: HashMap<ConnKey, Conn, MAX_CONNECTIONS> = HashMap::new();
 #[btf_map]
-pub static REASONS: PerCpuArray<u64, { Reason::COUNT }> = PerCpuArray::new();
+pub(crate) static REASONS: PerCpuArray<u64, { Reason::COUNT }> = PerCpuArray::new();
 #[btf_map]
 static LIMITER: Array<Cell64, 1> = Array::new();
 #[btf_map]
@@ -64,7 +66,7 @@ static TEST_ROUTE: Array<u64, 1> = Array::new();
 static TEST: Global<u32> = Global::new(0);
 
 #[inline(always)]
-pub fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     if TEST.load() != 0 {
         return TEST_NOW.get(0).copied().unwrap_or(0);
     }
@@ -74,9 +76,9 @@ pub fn now() -> u64 {
 
 /// The maps. What of the frame a helper needs is in the context.
 #[derive(Clone, Copy)]
-pub struct Maps {
+pub(crate) struct Maps {
     /// For `bpf_fib_lookup`.
-    pub ctx: *mut c_void,
+    pub(crate) ctx: *mut c_void,
 }
 
 struct LoopState<V> {
@@ -234,6 +236,6 @@ impl Tables for Maps {
 /// and not for every way that leads here.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn choose_server(plan: u32, scheduler: u32) -> u64 {
+pub(crate) extern "C" fn choose_server(plan: u32, scheduler: u32) -> u64 {
     xlvs_datapath::choose(&Maps { ctx: core::ptr::null_mut() }, plan, scheduler)
 }

@@ -6,7 +6,9 @@ use crate::{
 };
 use aya_ebpf::{
     bindings::{BPF_F_PSEUDO_HDR, TC_ACT_PIPE, xdp_action, xdp_md},
-    helpers::generated::{bpf_loop, bpf_l3_csum_replace, bpf_l4_csum_replace, bpf_redirect, bpf_skb_store_bytes},
+    helpers::generated::{
+        bpf_l3_csum_replace, bpf_l4_csum_replace, bpf_loop, bpf_redirect, bpf_skb_store_bytes,
+    },
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
@@ -16,7 +18,7 @@ use xlvs_wire::{Eth, Ipv4, PROTO_TCP, Tcp, Udp};
 
 /// The director: every frame that comes in.
 #[xdp]
-pub fn director(ctx: XdpContext) -> u32 {
+pub(crate) fn director(ctx: XdpContext) -> u32 {
     // SAFETY: the kernel's context is valid for the program's run.
     let ifindex = unsafe { (*ctx.ctx).ingress_ifindex };
     let arrival = Arrival { now: now(), ifindex };
@@ -34,7 +36,7 @@ pub fn director(ctx: XdpContext) -> u32 {
 /// Driven by userspace (`BPF_PROG_TEST_RUN`): expires the connections whose keys it is given; how many
 /// were removed.
 #[xdp]
-pub fn sweep(ctx: XdpContext) -> u32 {
+pub(crate) fn sweep(ctx: XdpContext) -> u32 {
     let mut state = Sweeping { ctx: ctx.ctx, now: now(), removed: 0 };
     // SAFETY: the callback gets `state`, alive until the helper returns.
     unsafe {
@@ -64,7 +66,7 @@ unsafe extern "C" fn sweep_step(index: u64, state: *mut c_void) -> i64 {
 
 /// What the host itself sends: answers of a server by NAT on this very host.
 #[classifier]
-pub fn reply(ctx: TcContext) -> i32 {
+pub(crate) fn reply(ctx: TcContext) -> i32 {
     let skb = ctx.skb.skb;
     let tables = Maps { ctx: skb.cast() };
     if let Some((m, vaddr, vport)) = xlvs_datapath::local_reply(&Skb::new(skb), &tables, now()) {
@@ -83,7 +85,8 @@ fn rewrite_source(skb: *mut aya_ebpf::bindings::__sk_buff, m: &Meta, vaddr: u32,
         m.l4 + offset_of!(Udp, checksum)
     };
     // A UDP datagram without a checksum keeps it so.
-    let mangled_zero = if m.key.protocol == u32::from(PROTO_TCP) { 0 } else { BPF_F_MARK_MANGLED_0 };
+    let mangled_zero =
+        if m.key.protocol == u32::from(PROTO_TCP) { 0 } else { BPF_F_MARK_MANGLED_0 };
     let pseudo = u64::from(BPF_F_PSEUDO_HDR) | mangled_zero;
     let (old, new) = (u64::from(m.key.src), u64::from(vaddr));
     let (old_port, new_port) = (u64::from(m.key.sport), u64::from(vport));
@@ -104,7 +107,7 @@ const BPF_F_MARK_MANGLED_0: u64 = 1 << 5;
 
 /// Nothing: the zero of measurements, and what the far end of a veth needs to take frames.
 #[xdp]
-pub fn pass(_: XdpContext) -> u32 {
+pub(crate) fn pass(_: XdpContext) -> u32 {
     xdp_action::XDP_PASS
 }
 

@@ -25,12 +25,18 @@ fn key_of(ctx: &XdpContext) -> Option<ConnKey> {
         |o: usize| unsafe { *((d + o) as *const u16) },
         |o: usize| unsafe { *((d + o) as *const u8) },
     );
-    Some(ConnKey { src: r32(26), dst: r32(30), sport: r16(34), dport: r16(36), protocol: u32::from(r8(23)) })
+    Some(ConnKey {
+        src: r32(26),
+        dst: r32(30),
+        sport: r16(34),
+        dport: r16(36),
+        protocol: u32::from(r8(23)),
+    })
 }
 
 /// A look-up and a write.
 #[xdp]
-pub fn bare_lookup(ctx: XdpContext) -> u32 {
+pub(crate) fn bare_lookup(ctx: XdpContext) -> u32 {
     let Some(key) = key_of(&ctx) else { return xdp_action::XDP_ABORTED };
     // SAFETY: elements stay readable.
     match unsafe { CONNS.get(&key) } {
@@ -56,7 +62,7 @@ fn bare_conn() -> Conn {
 
 /// A miss and an insertion.
 #[xdp]
-pub fn bare_insert(ctx: XdpContext) -> u32 {
+pub(crate) fn bare_insert(ctx: XdpContext) -> u32 {
     let Some(key) = key_of(&ctx) else { return xdp_action::XDP_ABORTED };
     // SAFETY: as above.
     if unsafe { CONNS.get(&key) }.is_some() {
@@ -70,7 +76,7 @@ pub fn bare_insert(ctx: XdpContext) -> u32 {
 
 /// A miss and two insertions, as NAT needs.
 #[xdp]
-pub fn bare_insert_two(ctx: XdpContext) -> u32 {
+pub(crate) fn bare_insert_two(ctx: XdpContext) -> u32 {
     let Some(key) = key_of(&ctx) else { return xdp_action::XDP_ABORTED };
     // SAFETY: as above.
     if unsafe { CONNS.get(&key) }.is_some() {
@@ -86,7 +92,7 @@ pub fn bare_insert_two(ctx: XdpContext) -> u32 {
 
 /// The least that a direct-routing director can do.
 #[xdp]
-pub fn reference(ctx: XdpContext) -> u32 {
+pub(crate) fn reference(ctx: XdpContext) -> u32 {
     try_reference(&ctx).unwrap_or(xdp_action::XDP_PASS)
 }
 

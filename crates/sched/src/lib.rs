@@ -214,4 +214,5 @@ impl Scheduler {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "lists of a few servers")]
 mod tests;

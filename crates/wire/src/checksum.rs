@@ -70,6 +70,7 @@ const fn fold(sum: u32) -> u16 {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "random bits, cut to size")]
 mod tests {
     use super::*;
 
