@@ -1,0 +1,138 @@
+//! The model's words as the tables write them: wire order, small integers.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use xlvs_datapath::{
+    state,
+    tables::{self, Dest, METHOD_MASQ, METHOD_ROUTE, METHOD_TUNNEL, ServiceKey},
+};
+use xlvs_model::{Method, Protocol, Scheduler, Server, ServerKey, Timeouts};
+use xlvs_sched as sched;
+
+/// An address in wire order.
+pub(crate) const fn addr(address: Ipv4Addr) -> u32 {
+    u32::from_ne_bytes(address.octets())
+}
+
+/// An address out of wire order.
+pub(crate) fn address(addr: u32) -> Ipv4Addr {
+    Ipv4Addr::from(addr.to_ne_bytes())
+}
+
+/// The end of a flow.
+pub(crate) fn socket(addr: u32, port: u16) -> SocketAddr {
+    SocketAddr::new(address(addr).into(), u16::from_be(port))
+}
+
+/// None for IPv6, which the model refuses.
+pub(crate) fn service_key(key: &xlvs_model::ServiceKey) -> Option<ServiceKey> {
+    let IpAddr::V4(address) = key.address else { return None };
+    Some(ServiceKey {
+        addr: addr(address),
+        port: key.port.to_be(),
+        protocol: u16::from(key.protocol.number()),
+    })
+}
+
+/// The key that says "this address has services".
+pub(crate) const fn marker(addr: u32) -> ServiceKey {
+    ServiceKey { addr, port: 0, protocol: 0 }
+}
+
+/// None for a protocol that no service has.
+pub(crate) fn model_service(
+    vaddr: u32,
+    vport: u16,
+    protocol: u8,
+) -> Option<xlvs_model::ServiceKey> {
+    let protocol = match protocol {
+        6 => Protocol::Tcp,
+        17 => Protocol::Udp,
+        _ => return None,
+    };
+    let address = IpAddr::V4(address(vaddr));
+    Some(xlvs_model::ServiceKey { protocol, address, port: u16::from_be(vport) })
+}
+
+/// What a destination is known by: its service and its own address and port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct DestKey {
+    pub(crate) service: ServiceKey,
+    pub(crate) addr: u32,
+    pub(crate) port: u16,
+}
+
+impl DestKey {
+    /// None for IPv6.
+    pub(crate) fn new(service: ServiceKey, server: &ServerKey) -> Option<Self> {
+        let IpAddr::V4(ip) = server.ip() else { return None };
+        Some(Self { service, addr: addr(ip), port: server.port().to_be() })
+    }
+
+    pub(crate) fn of(dest: &Dest) -> Self {
+        let protocol = u16::from(dest.protocol);
+        let service = ServiceKey { addr: dest.vaddr, port: dest.vport, protocol };
+        Self { service, addr: dest.addr, port: dest.port }
+    }
+}
+
+pub(crate) const fn method_number(method: Method) -> u8 {
+    match method {
+        Method::Masq => METHOD_MASQ,
+        Method::Tunnel => METHOD_TUNNEL,
+        Method::Route => METHOD_ROUTE,
+    }
+}
+
+pub(crate) const fn method(number: u8) -> Method {
+    match number {
+        METHOD_TUNNEL => Method::Tunnel,
+        METHOD_ROUTE => Method::Route,
+        _ => Method::Masq,
+    }
+}
+
+pub(crate) const fn scheduler(scheduler: Scheduler) -> sched::Scheduler {
+    match scheduler {
+        Scheduler::Rr => sched::Scheduler::Rr,
+        Scheduler::Wrr => sched::Scheduler::Wrr,
+        Scheduler::Lc => sched::Scheduler::Lc,
+        Scheduler::Wlc => sched::Scheduler::Wlc,
+        Scheduler::Sed => sched::Scheduler::Sed,
+        Scheduler::Nq => sched::Scheduler::Nq,
+    }
+}
+
+/// A new destination, without a next hop yet.
+pub(crate) fn dest(key: &DestKey, server: &Server) -> Dest {
+    Dest {
+        addr: key.addr,
+        tunnel_src: 0,
+        vaddr: key.service.addr,
+        port: key.port,
+        vport: key.service.port,
+        // Written from `Protocol::number` in `service_key`, a byte.
+        protocol: key.service.protocol.to_ne_bytes()[usize::from(cfg!(target_endian = "big"))],
+        method: method_number(server.method),
+        flags: tables::DEST_USED | tables::DEST_AVAILABLE,
+        hop: 0,
+        hops: [tables::Hop::default(); 2],
+        reserved: 0,
+    }
+}
+
+/// A slot that nobody has.
+pub(crate) fn no_dest() -> Dest {
+    let service = marker(0);
+    let server = Server { key: socket(0, 0), method: Method::Masq, weight: 0 };
+    Dest { flags: 0, ..dest(&DestKey { service, addr: 0, port: 0 }, &server) }
+}
+
+/// Idle timeouts in nanoseconds, by index.
+pub(crate) fn timeouts(timeouts: &Timeouts) -> [u64; 16] {
+    let mut seconds = state::TIMEOUTS_S;
+    seconds[usize::from(state::ESTABLISHED)] = timeouts.tcp;
+    seconds[usize::from(state::FIN_WAIT)] = timeouts.tcp_fin;
+    seconds[usize::from(state::TIMEOUT_UDP)] = timeouts.udp;
+    seconds.map(|s| u64::from(s) * 1_000_000_000)
+}

@@ -1,0 +1,88 @@
+//! The tables as the way of a packet sees them.
+
+use std::sync::Arc;
+
+use xlvs_datapath::{
+    Cell64, Insert, Reason, Route, Tables, VisitOrder,
+    tables::{Conn, ConnKey, Dest, Event, Live, Plan, Port, Service, ServiceKey, Settings, Stats},
+};
+
+use super::Memory;
+
+impl Tables for Memory {
+    type ConnRef<'a> = Arc<Conn>;
+
+    fn settings(&self) -> Option<&Settings> {
+        Some(&self.settings)
+    }
+    fn service(&self, key: &ServiceKey) -> Option<Service> {
+        self.services.get(key).copied()
+    }
+    fn plan(&self, index: u32) -> Option<&Plan> {
+        self.plans.get(index as usize)
+    }
+    fn dest(&self, slot: u32) -> Option<&Dest> {
+        self.dests.get(slot as usize)
+    }
+    fn live(&self, slot: u32) -> Option<&Live> {
+        self.live.get(slot as usize)
+    }
+    fn stats(&self, slot: u32, change: impl FnOnce(&mut Stats)) {
+        if let Some(cell) = self.stats.get(slot as usize) {
+            let mut stats = cell.get();
+            change(&mut stats);
+            cell.set(stats);
+        }
+    }
+    fn port_of(&self, ifindex: u32) -> Option<u32> {
+        self.port_of.get(&ifindex).copied()
+    }
+    fn port(&self, index: u32) -> Option<&Port> {
+        self.ports.get(index as usize)
+    }
+    fn conn(&self, key: &ConnKey) -> Option<Arc<Conn>> {
+        self.conns.borrow().get(key).cloned()
+    }
+    fn conn_insert(&self, key: &ConnKey, conn: &Conn) -> Insert {
+        let mut conns = self.conns.borrow_mut();
+        if conns.contains_key(key) {
+            return Insert::Exists;
+        }
+        if conns.len() >= self.sizes.conns as usize {
+            return Insert::Full;
+        }
+        conns.insert(*key, Arc::new(conn.clone()));
+        Insert::Done
+    }
+    fn conn_remove(&self, key: &ConnKey) {
+        self.conns.borrow_mut().remove(key);
+    }
+    fn count(&self, reason: Reason) {
+        if let Some(counter) = self.reasons.get(reason as usize) {
+            counter.add(1);
+        }
+    }
+    fn route(&self, _src: u32, dst: u32, ifindex: u32) -> Route {
+        match self.routes.get(&dst).copied().unwrap_or(self.route) {
+            Route::NoNeighbour { .. } => Route::NoNeighbour { ifindex, addr: dst },
+            other => other,
+        }
+    }
+    fn tell(&self, event: Event) {
+        self.events.borrow_mut().push(event);
+    }
+    fn limiter(&self) -> Option<&Cell64> {
+        Some(&self.limiter)
+    }
+    fn scan<V: VisitOrder>(&self, first: u32, count: u32, start: u32, mut visitor: V) -> V {
+        for i in 0..count {
+            let at = start + i;
+            let position = if at >= count { at - count } else { at };
+            let Some(order) = self.orders.get((first + position) as usize) else { break };
+            if !visitor.visit(position, order) {
+                break;
+            }
+        }
+        visitor
+    }
+}
