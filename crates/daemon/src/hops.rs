@@ -8,6 +8,8 @@ mod decide;
 mod netlink;
 mod watch;
 
+#[cfg(test)]
+pub(crate) use decide::Neighbour;
 pub(crate) use decide::{Resolved, Unresolved};
 pub(crate) use netlink::{Changed, Host, Netlink};
 pub(crate) use watch::{Occasion, Sight, Watcher, Wish, look};

@@ -97,7 +97,7 @@ mod tests {
     #[tokio::test]
     async fn jobs_run_in_order_and_answer() {
         let (owner, _thread) =
-            Owner::start(Thing::default(), Duration::from_secs(60)).expect("a thread");
+            Owner::start(Thing::default(), Duration::from_mins(1)).expect("a thread");
         for n in 0..200 {
             assert_eq!(owner.ask(move |t| t.list.push(n)).await, Some(()));
         }
@@ -117,7 +117,7 @@ mod tests {
     #[tokio::test]
     async fn more_askers_than_the_queue_has_room_for() {
         let (owner, _thread) =
-            Owner::start(Thing::default(), Duration::from_secs(60)).expect("a thread");
+            Owner::start(Thing::default(), Duration::from_mins(1)).expect("a thread");
         let slow = owner.clone();
         let first =
             tokio::spawn(

@@ -154,3 +154,6 @@ pub(crate) trait Plane: Send {
     /// Takes everything out of the kernel.
     fn detach(self: Box<Self>) -> Result<(), PlaneError>;
 }
+
+#[cfg(test)]
+pub(crate) mod fake;

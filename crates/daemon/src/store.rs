@@ -95,6 +95,7 @@ impl Store {
     }
 
     /// The state file.
+    #[cfg(test)]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

@@ -1,1 +1,275 @@
+#![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::fs;
+
+use xlvs_model::{Method, Scheduler, Server};
+
+use super::*;
+use crate::{
+    args::XdpMode,
+    hops::{Resolved, Unresolved},
+    plane::{Hop, Interface, fake::Fake},
+    store::VERSION,
+};
+
+fn service(n: u16) -> ServiceKey {
+    format!("tcp:10.0.0.1:{n}").parse().unwrap()
+}
+
+fn add_service(n: u16) -> Change {
+    Change::AddService { service: service(n), scheduler: Scheduler::Wlc }
+}
+
+fn add_server(n: u16, server: &str) -> Change {
+    let server = Server { key: server.parse().unwrap(), method: Method::Masq, weight: 1 };
+    Change::AddServer { service: service(n), server }
+}
+
+fn delete_server(n: u16, server: &str) -> Change {
+    Change::DeleteServer { service: service(n), server: server.parse().unwrap() }
+}
+
+struct Bench {
+    fake: Fake,
+    engine: Engine,
+    servers: watch::Receiver<BTreeSet<Ipv4Addr>>,
+    wishes: mpsc::Receiver<Wish>,
+    dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let fake = Fake::default();
+        let rest = Saved {
+            version: VERSION,
+            interfaces: vec!["eth0".into()],
+            xdp_mode: XdpMode::Auto,
+            connections: 16,
+            boot: None,
+            model: Model::default(),
+        };
+        let saving = Some(Saving { store: Store::new(dir.path(), "default"), rest });
+        let (publish, servers) = watch::channel(BTreeSet::new());
+        let (wish, wishes) = mpsc::channel(4);
+        let plane = Box::new(fake.clone());
+        let engine = Engine::start(plane, Model::default(), saving, publish, wish).unwrap();
+        Self { fake, engine, servers, wishes, dir }
+    }
+
+    fn saved(&self) -> Model {
+        Store::new(self.dir.path(), "default").load().unwrap().unwrap().model
+    }
+
+    fn applied(&self) -> usize {
+        self.fake.told().applied.len()
+    }
+}
+
+#[test]
+fn changes_reach_the_plane_the_disk_and_the_watcher() {
+    let mut bench = Bench::new();
+    let changes = [add_service(80), add_server(80, "10.0.1.1:8080"), add_service(80)];
+    let outcome = bench.engine.change(&changes).unwrap();
+    assert_eq!(outcome.faults, [None, None, Some(Fault::ServiceExists)]);
+    assert_eq!(outcome.not_saved, None);
+    let told = bench.fake.told();
+    assert_eq!(told.applied.last().unwrap().services[0].servers.len(), 1);
+    assert_eq!(bench.saved(), *told.applied.last().unwrap());
+    drop(told);
+    let wanted = bench.servers.borrow_and_update().clone();
+    assert_eq!(wanted, BTreeSet::from([Ipv4Addr::new(10, 0, 1, 1)]));
+}
+
+#[test]
+fn changes_that_may_go_together_do() {
+    let mut bench = Bench::new();
+    let before = bench.applied();
+    bench.engine.change(&[add_service(80), add_service(81), add_service(82)]).unwrap();
+    assert_eq!(bench.applied() - before, 1, "a restored file is one change of the tables");
+    bench.engine.change(&[add_service(80)]).unwrap();
+    assert_eq!(bench.applied() - before, 1, "a refused change touches nothing");
+}
+
+#[test]
+fn what_is_deleted_and_added_again_is_new_to_the_plane() {
+    let mut bench = Bench::new();
+    bench.engine.change(&[add_service(80), add_server(80, "10.0.1.1:80")]).unwrap();
+    let before = bench.applied();
+    let again = [delete_server(80, "10.0.1.1:80"), add_server(80, "10.0.1.1:80")];
+    bench.engine.change(&again).unwrap();
+    let told = bench.fake.told();
+    let lengths: Vec<_> =
+        told.applied[before..].iter().map(|m| m.services[0].servers.len()).collect();
+    assert_eq!(lengths, [0, 1]);
+}
+
+#[test]
+fn batches_end_before_an_addition_after_a_deletion() {
+    let a = || add_service(80);
+    let d = || Change::DeleteService { service: service(80) };
+    for (changes, expected) in [
+        (vec![a(), a(), a()], 3),
+        (vec![d(), d()], 2),
+        (vec![a(), d(), a()], 2),
+        (vec![Change::Clear, a()], 1),
+        (vec![d(), add_server(80, "10.0.1.1:80")], 1),
+        (vec![d(), Change::SetTimeouts { timeouts: Timeouts::default() }, a()], 2),
+    ] {
+        assert_eq!(batch_length(&changes), expected, "{changes:?}");
+    }
+}
+
+#[test]
+fn the_change_that_does_not_fit_is_the_one_refused() {
+    let mut bench = Bench::new();
+    bench.fake.told().room = Some(3);
+    let mut changes = vec![add_service(80)];
+    changes.extend((1..=5).map(|n| add_server(80, &format!("10.0.1.{n}:80"))));
+    changes.push(Change::EditService { service: service(80), scheduler: Scheduler::Rr });
+    let faults = bench.engine.change(&changes).unwrap().faults;
+    let full = Some(Fault::TablesFull);
+    assert_eq!(faults, [None, None, None, None, full, full, None]);
+    let told = bench.fake.told();
+    assert_eq!(told.applied.last().unwrap().services[0].servers.len(), 3);
+    assert_eq!(told.applied.last().unwrap().services[0].scheduler, Scheduler::Rr);
+    assert_eq!(bench.saved(), *told.applied.last().unwrap());
+}
+
+#[test]
+fn a_failing_plane_changes_nothing() {
+    let mut bench = Bench::new();
+    bench.engine.change(&[add_service(80)]).unwrap();
+    bench.fake.told().failing = Some("bpf: EPERM".into());
+    let error = bench.engine.change(&[add_service(81)]).unwrap_err().to_string();
+    assert_eq!(error, "the data plane failed: bpf: EPERM");
+    bench.fake.told().failing = None;
+    assert_eq!(bench.engine.services().unwrap().len(), 1);
+    assert_eq!(bench.saved().services.len(), 1);
+}
+
+#[test]
+fn what_cannot_be_saved_is_in_force_and_said_and_saved_later() {
+    let mut bench = Bench::new();
+    let obstacle = bench.dir.path().join("default/state.json.new");
+    fs::create_dir(&obstacle).unwrap();
+    let outcome = bench.engine.change(&[add_service(80)]).unwrap();
+    let why = outcome.not_saved.unwrap();
+    assert!(why.contains("state.json") && why.contains("old state is kept"), "{why}");
+    assert_eq!(bench.engine.services().unwrap().len(), 1, "in force");
+    assert_eq!(bench.engine.survey().unwrap().not_saved, Some(why));
+    assert_eq!(bench.saved().services.len(), 0, "the old file is whole");
+
+    fs::remove_dir(&obstacle).unwrap();
+    bench.engine.tick();
+    assert_eq!(bench.saved().services.len(), 1);
+    assert_eq!(bench.engine.survey().unwrap().not_saved, None);
+}
+
+#[test]
+fn zero_wants_a_service_that_is_there() {
+    let mut bench = Bench::new();
+    bench.engine.change(&[add_service(80)]).unwrap();
+    bench.engine.zero(None).unwrap();
+    bench.engine.zero(Some(&service(80))).unwrap();
+    let error = bench.engine.zero(Some(&service(81))).unwrap_err();
+    assert!(matches!(error, EngineError::NoSuch(Fault::NoSuchService)));
+    assert_eq!(bench.fake.told().zeroed, [None, Some(service(80))]);
+}
+
+fn sight(hop: Hop, why: Option<Unresolved>) -> Sight {
+    let mut sight = Sight::default();
+    let eth0 = Interface { ifindex: 4, name: "eth0".into(), mac: [2; 6], mtu: 1500 };
+    sight.host.interfaces.insert(4, eth0);
+    let resolved = Resolved { hop, interface: Some("eth0".into()), why, ask: None };
+    sight.servers.insert(Ipv4Addr::new(10, 0, 1, 1), resolved);
+    sight
+}
+
+fn neighbour() -> Hop {
+    let source = Ipv4Addr::new(10, 0, 1, 254);
+    Hop::Neighbour { ifindex: 4, dmac: [2, 0, 0, 0, 0, 9], smac: [2; 6], mtu: 1500, source }
+}
+
+#[test]
+fn next_hops_are_programmed_and_shown() {
+    let mut bench = Bench::new();
+    bench.engine.change(&[add_service(80), add_server(80, "10.0.1.1:8080")]).unwrap();
+    let view = |bench: &mut Bench| {
+        let services = bench.engine.services().unwrap();
+        serde_json::to_string(&services[0].servers[0].next_hop).unwrap()
+    };
+    let server = Ipv4Addr::new(10, 0, 1, 1);
+    assert!(view(&mut bench).contains("not looked for yet"));
+
+    bench.engine.see(sight(neighbour(), None), false);
+    assert_eq!(bench.fake.told().hops[&server], neighbour());
+    assert_eq!(bench.fake.told().interfaces.len(), 1);
+    assert_eq!(
+        view(&mut bench),
+        r#"{"kind":"neighbour","interface":"eth0","mac":"02:00:00:00:00:09","mtu":1500}"#
+    );
+
+    let asking = Unresolved::Asking(server, "eth0".into());
+    bench.engine.see(sight(Hop::Unknown, Some(asking)), false);
+    assert_eq!(bench.fake.told().hops[&server], neighbour(), "the last answer is the best guess");
+
+    let silent = Unresolved::Silent(server, "eth0".into());
+    bench.engine.see(sight(Hop::Unknown, Some(silent)), false);
+    assert_eq!(bench.fake.told().hops[&server], Hop::Unknown);
+    assert!(view(&mut bench).contains("neighbour 10.0.1.1 on eth0 does not answer"));
+}
+
+#[test]
+fn clients_ways_are_looked_up_anew_only_after_a_change() {
+    let mut bench = Bench::new();
+    bench.engine.see(sight(neighbour(), None), false);
+    assert_eq!(bench.fake.told().bumps, 1, "a new interface");
+    bench.engine.see(sight(neighbour(), None), false);
+    assert_eq!(bench.fake.told().bumps, 1, "nothing new");
+    bench.engine.see(sight(neighbour(), None), true);
+    assert_eq!(bench.fake.told().bumps, 2, "the kernel reported a route");
+    let mut other = sight(neighbour(), None);
+    let client = (4, Ipv4Addr::new(10, 0, 1, 77));
+    other.host.neighbours.insert(client, crate::hops::Neighbour::Known { mac: [6; 6] });
+    bench.engine.see(other, false);
+    assert_eq!(bench.fake.told().bumps, 3, "a client's neighbour is known");
+}
+
+#[test]
+fn a_tick_sweeps_and_passes_events_on() {
+    let mut bench = Bench::new();
+    let address = Ipv4Addr::new(10, 0, 2, 9);
+    // More than the queue holds: the rest is dropped, packets will ask again.
+    bench.fake.told().events = vec![Event::NeighbourWanted { ifindex: 7, address }; 9];
+    bench.engine.tick();
+    let mut wishes = 0;
+    while let Ok(wish) = bench.wishes.try_recv() {
+        assert!(matches!(wish, Wish::Neighbour(7, a) if a == address));
+        wishes += 1;
+    }
+    assert_eq!(wishes, 4);
+    assert_eq!(bench.fake.told().sweeps, 1);
+    bench.engine.tick();
+    assert_eq!(bench.fake.told().sweeps, 1, "a piece at a time");
+}
+
+#[test]
+fn trouble_is_kept_for_the_status() {
+    let mut bench = Bench::new();
+    bench.fake.told().failing = Some("bpf: EIO".into());
+    bench.engine.see(sight(neighbour(), None), false);
+    bench.fake.told().failing = None;
+    let trouble = bench.engine.survey().unwrap().trouble;
+    assert_eq!(trouble.as_deref(), Some("next hops are stale: the data plane failed: bpf: EIO"));
+}
+
+#[test]
+fn after_detaching_there_is_nothing_to_ask() {
+    let mut bench = Bench::new();
+    bench.engine.detach().unwrap();
+    assert!(bench.fake.told().detached);
+    assert!(matches!(bench.engine.services(), Err(EngineError::Detached)));
+    assert!(matches!(bench.engine.detach(), Err(EngineError::Detached)));
+    bench.engine.tick();
+}

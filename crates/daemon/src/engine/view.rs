@@ -31,6 +31,7 @@ pub(crate) struct Survey {
 impl Engine {
     /// `GET /v1/services`.
     pub(crate) fn services(&mut self) -> Result<Vec<ServiceView>, EngineError> {
+        self.plane()?;
         let services = self.model.services.clone();
         let mut views = Vec::with_capacity(services.len());
         for service in &services {

@@ -34,7 +34,7 @@ pub(crate) fn enter_network(name: &str) -> anyhow::Result<()> {
         Err(e) => return Err(e).context(format!("cannot open {}", path.display())),
     };
     move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
-        .map_err(|e| io::Error::from(e))
+        .map_err(io::Error::from)
         .with_context(|| format!("cannot enter the network namespace {}", path.display()))
 }
 

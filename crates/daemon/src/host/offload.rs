@@ -128,7 +128,7 @@ mod tests {
     fn the_loopback_interface_has_features() {
         let active = active_features("lo").unwrap();
         assert!(active.iter().any(|name| name == "loopback"), "{active:?}");
-        assert_eq!(merging_offloads("lo").unwrap().contains(&"lro"), false);
+        assert!(!merging_offloads("lo").unwrap().contains(&"lro"));
         let missing = active_features("none-such").unwrap_err();
         assert_eq!(missing.raw_os_error(), Some(19), "ENODEV");
     }

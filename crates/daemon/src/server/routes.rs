@@ -19,7 +19,7 @@ use xlvs_api::{ApiError, Connections, InterfaceView, Outcome, ServiceView, Statu
 use xlvs_model::{Change, ServerKey, ServiceKey, Timeouts};
 
 use crate::{
-    engine::{Engine, EngineError, Survey},
+    engine::{Engine, EngineError},
     hops::Wish,
     host::merging_offloads,
     owner::Owner,
