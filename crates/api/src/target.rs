@@ -52,14 +52,21 @@ impl Target {
             socket: PathBuf::from(NETNS),
             why: error.to_string(),
         })?;
-        let names = self.instances()?;
-        let is_here = |name: &&String| {
-            fs::read_to_string(self.run_dir.join(name).join("netns"))
-                .is_ok_and(|recorded| recorded.trim() == here)
-        };
-        let mut found: Vec<_> = names.iter().filter(is_here).map(|n| self.candidate(n)).collect();
+        let (mut found, mut closed) = (Vec::new(), None);
+        for name in self.instances()? {
+            let folder = self.run_dir.join(&name);
+            match fs::read_to_string(folder.join("netns")) {
+                Ok(recorded) if recorded.trim() == here => found.push(self.candidate(&name)),
+                Err(e) if e.kind() == io::ErrorKind::PermissionDenied => closed = Some(folder),
+                Ok(_) | Err(_) => {}
+            }
+        }
         found.sort_by(|a, b| a.instance.cmp(&b.instance));
-        Ok(found)
+        match closed {
+            // Perhaps it is the one.
+            Some(path) if found.is_empty() => Err(ClientError::Denied { path }),
+            _ => Ok(found),
+        }
     }
 
     /// The error for no candidate at all.
@@ -76,7 +83,11 @@ impl Target {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(self.unreadable(&error, self.run_dir.clone())),
         };
-        let folders = entries.flatten().filter(|entry| entry.path().join("netns").exists());
+        // A folder that may not be looked into counts.
+        let is_instance = |path: PathBuf| !matches!(path.join("netns").try_exists(), Ok(false));
+        let folders = entries
+            .flatten()
+            .filter(|e| e.file_type().is_ok_and(|kind| kind.is_dir()) && is_instance(e.path()));
         Ok(folders.filter_map(|entry| entry.file_name().into_string().ok()).collect())
     }
 
