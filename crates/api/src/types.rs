@@ -12,8 +12,9 @@
 //!
 //! An answer other than 2xx carries an [`ApiError`]. A GET never changes anything.
 
-use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, net::SocketAddr};
+
+use serde::{Deserialize, Serialize};
 use xlvs_model::{Fault, Method, Scheduler, ServerKey, ServiceKey, Timeouts};
 
 /// Counters since the start or the last `zero`.

@@ -1,10 +1,11 @@
 //! The schedulers on the tables: which destination gets a new connection.
 
+use xlvs_sched::{Destinations, Load, Scheduler, Server, Visit, Weights};
+
 use crate::{
     Tables, VisitOrder,
     tables::{Order, Plan},
 };
-use xlvs_sched::{Destinations, Load, Scheduler, Server, Visit, Weights};
 
 /// Asks the scheduler of a service, and remembers its place: the slot of a destination, or
 /// [`NO_SERVER`]. A lost race is another CPU's choice, so the next is tried.

@@ -1,10 +1,10 @@
 //! Connections: following them, making them, ending them.
 //!
-//! The client's entry is the authority. A state change is one compare-and-swap of its word, and only
-//! who wins it moves the destination's counters, so these always equal a census of the table. With
-//! NAT a second entry finds the answers; it holds a copy of the word and an expiry of its own, so that
-//! either direction of an established connection touches one entry. A connection lives while either
-//! entry does.
+//! The client's entry is the authority. A state change is one compare-and-swap of its word, and
+//! only who wins it moves the destination's counters, so these always equal a census of the table.
+//! With NAT a second entry finds the answers; it holds a copy of the word and an expiry of its own,
+//! so that either direction of an established connection touches one entry. A connection lives
+//! while either entry does.
 
 use crate::{
     Cell64, Insert, Reason, Tables,
@@ -16,8 +16,9 @@ use crate::{
     },
 };
 
-/// How often a lost compare-and-swap is tried again: each loss means that another CPU moved the same
-/// connection in the same instant. Hidden from the optimiser where it is used, which would unroll.
+/// How often a lost compare-and-swap is tried again: each loss means that another CPU moved the
+/// same connection in the same instant. Hidden from the optimiser where it is used, which would
+/// unroll.
 const TRIES: u32 = 4;
 
 /// An expiry moves by less than this are not written: a quarter of a second, and a cache line that
@@ -100,8 +101,8 @@ pub const fn is_steady(word: Word, m: &Meta, out: bool) -> bool {
     step(word, m.event, out).0 == word.0
 }
 
-/// Moves the word of the client's entry, and the counters with it. None: the entry is being removed,
-/// or begins another life.
+/// Moves the word of the client's entry, and the counters with it. None: the entry is being
+/// removed, or begins another life.
 #[inline(always)]
 pub fn advance<T: Tables>(t: &T, c: &Conn, seen: Word, m: &Meta, out: bool) -> Option<Word> {
     let mut word = seen;
@@ -150,8 +151,8 @@ fn count_one<T: Tables>(t: &T, word: Word, begins: bool) {
     }
 }
 
-/// Brings the entry for answers in line with the client's after a change; the authority is read again
-/// afterwards, so that of two CPUs that changed it the later one's copy stays.
+/// Brings the entry for answers in line with the client's after a change; the authority is read
+/// again afterwards, so that of two CPUs that changed it the later one's copy stays.
 #[inline(always)]
 pub fn copy_to_reply<T: Tables>(t: &T, authority: &Conn, key: &ConnKey, deadline: u64) {
     let Some(r) = t.conn(key) else { return };
@@ -347,8 +348,8 @@ pub enum Swept {
     Removed,
 }
 
-/// Removes the entry of `key` if its time has come. Whoever swaps the word to dead does the counting
-/// and the removing; nobody can bring a dead word back.
+/// Removes the entry of `key` if its time has come. Whoever swaps the word to dead does the
+/// counting and the removing; nobody can bring a dead word back.
 #[inline(always)]
 pub fn expire<T: Tables>(t: &T, key: &ConnKey, now: u64) -> Swept {
     let Some(c) = t.conn(key) else { return Swept::Kept };

@@ -1,14 +1,15 @@
 //! Rewriting: from a frame as it came to a frame as it goes. Checksums are changed by what changed
 //! (RFC 1624), so a packet that came damaged leaves damaged.
 
+use xlvs_wire::{
+    Eth, IP_DONT_FRAGMENT, Ipv4, Mac, PROTO_IPIP, PROTO_TCP, Packet, Tcp, Udp,
+    checksum::{Delta, Sum},
+};
+
 use crate::{
     Reason,
     parse::{L3, Meta},
     tables::Hop,
-};
-use xlvs_wire::{
-    Eth, IP_DONT_FRAGMENT, Ipv4, Mac, PROTO_IPIP, PROTO_TCP, Packet, Tcp, Udp,
-    checksum::{Delta, Sum},
 };
 
 /// Bytes that a tunnel puts before a packet.

@@ -1,12 +1,13 @@
 //! What a home of the data path offers: the tables, and a way back to clients.
 
+use core::ops::Deref;
+
 use crate::{
     Cell64, Reason,
     tables::{
         Conn, ConnKey, Dest, Event, Live, Order, Plan, Port, Service, ServiceKey, Settings, Stats,
     },
 };
-use core::ops::Deref;
 
 /// What became of an insertion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,9 +51,9 @@ pub trait VisitOrder {
 }
 
 /// The tables. Everything takes `&self`: entries change through their cells, and several CPUs share
-/// the tables in the kernel anyway. An entry that was looked up stays readable when it is removed; in
-/// the kernel it may then turn into another one, which is why a [`Word`](crate::tables::Word) holds
-/// all that a state change needs to be sure of.
+/// the tables in the kernel anyway. An entry that was looked up stays readable when it is removed;
+/// in the kernel it may then turn into another one, which is why a [`Word`](crate::tables::Word)
+/// holds all that a state change needs to be sure of.
 pub trait Tables {
     /// `&Conn` in the kernel, a counted reference in userspace.
     type ConnRef<'a>: Deref<Target = Conn>
@@ -89,8 +90,8 @@ pub trait Tables {
     fn tell(&self, event: Event);
     /// Counts the ICMP messages of the present tick.
     fn limiter(&self) -> Option<&Cell64>;
-    /// Shows `visitor` the orders `first..first + count`, beginning with the `start`th and wrapping,
-    /// until it says no. By value: the kernel's callback finds it on the stack.
+    /// Shows `visitor` the orders `first..first + count`, beginning with the `start`th and
+    /// wrapping, until it says no. By value: the kernel's callback finds it on the stack.
     fn scan<V: VisitOrder>(&self, first: u32, count: u32, start: u32, visitor: V) -> V;
     /// [`choose`](crate::choose), by whatever way the home calls it.
     fn choose(&self, plan: u32, scheduler: u32) -> u64

@@ -1,15 +1,16 @@
-//! ICMP errors of the director's own, made in place of the packet that caused them and sent back the
-//! way it came (RFC 792, RFC 1812 4.3.2). The kernel's limit holds: a thousand in a second.
+//! ICMP errors of the director's own, made in place of the packet that caused them and sent back
+//! the way it came (RFC 792, RFC 1812 4.3.2). The kernel's limit holds: a thousand in a second.
+
+use xlvs_wire::{
+    ETHERTYPE_IPV4, Eth, ICMP_DEST_UNREACHABLE, ICMP_FRAG_NEEDED, ICMP_PORT_UNREACHABLE,
+    ICMP_TIME_EXCEEDED, Icmp, Ipv4, PROTO_ICMP, Packet,
+};
 
 use crate::{
     Arrival, Cell64, Reason, Tables,
     forward::{NewIpv4, write_ipv4},
     parse::{L3, Meta},
     tick_of,
-};
-use xlvs_wire::{
-    ETHERTYPE_IPV4, Eth, ICMP_DEST_UNREACHABLE, ICMP_FRAG_NEEDED, ICMP_PORT_UNREACHABLE,
-    ICMP_TIME_EXCEEDED, Icmp, Ipv4, PROTO_ICMP, Packet,
 };
 
 /// What to tell the sender.

@@ -1,9 +1,10 @@
 //! The way of a packet, written once and compiled twice: into the XDP program over BPF maps, and
 //! into userspace over memory.
 //!
-//! The crate knows three things about where it runs: how to see bytes ([`Packet`](xlvs_wire::Packet)),
-//! how to see tables ([`Tables`]) and what time it is (an argument, nanoseconds of the monotonic
-//! clock). It never indexes, never panics, never allocates, and recurses nowhere.
+//! The crate knows three things about where it runs: how to see bytes
+//! ([`Packet`](xlvs_wire::Packet)), how to see tables ([`Tables`]) and what time it is (an
+//! argument, nanoseconds of the monotonic clock). It never indexes, never panics, never allocates,
+//! and recurses nowhere.
 //!
 //! Between stages go offsets, never references into the frame; deciding (`known`, `new`) returns a
 //! hop and one `send` does the rewriting.
@@ -11,8 +12,8 @@
 #![allow(
     clippy::many_single_char_names,
     clippy::too_many_arguments,
-    reason = "p, t, s, m, c, d are packet, tables, settings, meta, connection, destination throughout; \
-              what the stages share goes as arguments, because the verifier follows those best"
+    reason = "p, t, s, m, c, d are packet, tables, settings, meta, connection, destination \
+              throughout; what the stages share goes as arguments, which the verifier follows best"
 )]
 #![cfg_attr(target_arch = "bpf", feature(core_intrinsics))]
 #![cfg_attr(target_arch = "bpf", allow(internal_features, reason = "atomics, see cell.rs"))]

@@ -1,9 +1,10 @@
 //! A frame's outside: what is known of a packet after one look, as offsets and numbers.
 
-use crate::{Reason, state::Event, tables::ConnKey};
 use xlvs_wire::{
     ETHERTYPE_IPV4, Eth, IP_FRAGMENT_MASK, Ipv4, PROTO_TCP, PROTO_UDP, Packet, Tcp, Udp,
 };
+
+use crate::{Reason, state::Event, tables::ConnKey};
 
 /// Where the IP header is.
 pub(crate) const L3: usize = size_of::<Eth>();

@@ -1,5 +1,10 @@
 //! Deciding: connection? service, scheduler, and then one `send`.
 
+use xlvs_wire::{
+    Eth, IP_DONT_FRAGMENT, Ipv4, PROTO_TCP, Packet,
+    tcp_flag::{RST, SYN},
+};
+
 use crate::{
     Reason, Route, Tables, Verdict,
     choose::NO_SERVER,
@@ -13,10 +18,6 @@ use crate::{
         EVENT_NEIGHBOUR, Event, HOP_LOCAL, HOP_NEIGHBOUR, Hop, METHOD_MASQ, METHOD_TUNNEL,
         SETTING_MIGRATING, ServiceKey, Settings, Stats, Word,
     },
-};
-use xlvs_wire::{
-    Eth, IP_DONT_FRAGMENT, Ipv4, PROTO_TCP, Packet,
-    tcp_flag::{RST, SYN},
 };
 
 /// When and where a frame came.
@@ -73,8 +74,8 @@ fn decide<P: Packet, T: Tables>(
     let mut room = 0;
     match go(p, t, s, &m, arrival, &mut room) {
         Ok(sent) => Ok(sent),
-        // In one place, whoever wants it: the verifier walks the message's making for every way that
-        // leads here.
+        // In one place, whoever wants it: the verifier walks the message's making for every way
+        // that leads here.
         Err(reason) => match Message::of(reason, room) {
             Some(message) => Ok((icmp::answer(p, t, &m, arrival, message)?, arrival.ifindex)),
             None => Err(reason),
@@ -82,8 +83,8 @@ fn decide<P: Packet, T: Tables>(
     }
 }
 
-/// Finds the connection of a packet or makes one, and sends. `Err(Sent...)` asks for a message to the
-/// sender; `room` is then what the way on carries.
+/// Finds the connection of a packet or makes one, and sends. `Err(Sent...)` asks for a message to
+/// the sender; `room` is then what the way on carries.
 #[inline(always)]
 fn go<P: Packet, T: Tables>(
     p: &mut P,
@@ -120,8 +121,8 @@ fn fragment<T: Tables>(t: &T, addr: u32) -> Reason {
 }
 
 /// A destination's slot and the connection's method, in one number. Numbers all the way: where a
-/// pointer and a number, or something and nothing, may share a register, the verifier refuses both; so
-/// the destination is looked up again when it is needed.
+/// pointer and a number, or something and nothing, may share a register, the verifier refuses both;
+/// so the destination is looked up again when it is needed.
 #[derive(Clone, Copy)]
 struct Target(u64);
 
@@ -261,8 +262,8 @@ fn lives_by_answers<T: Tables>(t: &T, m: &Meta, word: Word, now: u64) -> bool {
     w.has(CONN_REPLY) && w.generation() == word.generation() && r.expires.get() > now
 }
 
-/// A SYN to such an entry begins another connection: the client has done with the old one. `FIN_WAIT`
-/// is the end of what can be seen where answers do not come by.
+/// A SYN to such an entry begins another connection: the client has done with the old one.
+/// `FIN_WAIT` is the end of what can be seen where answers do not come by.
 #[inline(always)]
 const fn is_closing(word: Word) -> bool {
     match word.state() {
@@ -430,8 +431,8 @@ fn too_long<P: Packet, T: Tables>(p: &P, t: &T, m: &Meta, arrival: &Arrival) -> 
 }
 
 /// A frame that the host itself sends: an answer of a server by NAT on this very host takes the
-/// service's address and port, which the caller writes (the frame's checksums may be unfinished, which
-/// only the kernel's helpers know to change). None: none of ours.
+/// service's address and port, which the caller writes (the frame's checksums may be unfinished,
+/// which only the kernel's helpers know to change). None: none of ours.
 #[inline(always)]
 pub fn local_reply<P: Packet, T: Tables>(p: &P, t: &T, now: u64) -> Option<(Meta, u32, u16)> {
     let s = t.settings()?;

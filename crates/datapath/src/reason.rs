@@ -1,3 +1,5 @@
+//! What can become of a packet.
+
 use core::fmt;
 
 /// What the home must do with the packet.

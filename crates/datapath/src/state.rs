@@ -68,8 +68,9 @@ impl Event {
     /// Of a UDP datagram: nothing.
     pub const DATAGRAM: Self = Self(5);
 
-    /// Of a segment with these flags: the first of RST, SYN, FIN, ACK that is set (`tcp_state_idx`).
-    /// Looked up, not compared: each branch is another way that the verifier walks to its end.
+    /// Of a segment with these flags: the first of RST, SYN, FIN, ACK that is set
+    /// (`tcp_state_idx`). Looked up, not compared: each branch is another way that the verifier
+    /// walks to its end.
     #[inline(always)]
     pub const fn of_segment(flags: u8) -> Self {
         Self(EVENTS[flags as usize & 31])

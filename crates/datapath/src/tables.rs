@@ -6,13 +6,14 @@
 //! connections: ConnKey -> Conn -> dests[slot]           live[slot], stats[slot] beside dests[slot]
 //! ```
 //!
-//! A service's servers are a *plan*: an immutable run of `orders` and the scheduler's memory of where
-//! it was. Any change of the list writes a new plan elsewhere and then swaps the service's element, so
-//! a packet sees all of the old list or all of the new. A destination keeps its slot until its last
-//! connection is gone, so connections name it by number.
+//! A service's servers are a *plan*: an immutable run of `orders` and the scheduler's memory of
+//! where it was. Any change of the list writes a new plan elsewhere and then swaps the service's
+//! element, so a packet sees all of the old list or all of the new. A destination keeps its slot
+//! until its last connection is gone, so connections name it by number.
+
+use xlvs_wire::Mac;
 
 use crate::{Cell32, Cell64};
-use xlvs_wire::Mac;
 
 /// The version of the layouts below. Tables of another version are migrated, entry by entry.
 pub const ABI: u32 = if cfg!(feature = "abi-next") { 2 } else { 1 };
@@ -165,9 +166,11 @@ pub struct Conn {
     /// State, flags, generation and destination in one, for compare-and-swap: see [`Word`].
     pub word: Cell64,
     /// Entries for answers: the way to the client. The neighbour's Ethernet address in the low 48
-    /// bits, the index of the port in the high 16. Good while the tick in `origin` is the present one.
+    /// bits, the index of the port in the high 16. Good while the tick in `origin` is the present
+    /// one.
     pub hop: Cell64,
-    /// Entries for answers: the service's address (32 bits) and port (16), and when `hop` was found.
+    /// Entries for answers: the service's address (32 bits) and port (16), and when `hop` was
+    /// found.
     pub origin: Cell64,
 }
 
@@ -213,8 +216,8 @@ pub struct Event {
     pub reserved: u32,
 }
 
-/// [`Conn::word`] taken apart. From the lowest bit: state (8), flags (8), generation (16, counts the
-/// entry's lives), destination (32).
+/// [`Conn::word`] taken apart. From the lowest bit: state (8), flags (8), generation (16, counts
+/// the entry's lives), destination (32).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Word(pub u64);
 
@@ -300,8 +303,8 @@ pub const HOP_NEIGHBOUR: u16 = 1;
 /// [`Hop::kind`]: the server is this host.
 pub const HOP_LOCAL: u16 = 2;
 
-/// [`Settings::flags`]: connections are being moved here from older tables; what is not here yet may
-/// still come.
+/// [`Settings::flags`]: connections are being moved here from older tables; what is not here yet
+/// may still come.
 pub const SETTING_MIGRATING: u32 = 0x01;
 
 /// [`Event::kind`]: the neighbour `addr` on `ifindex` is wanted.

@@ -1,7 +1,6 @@
 //! Real servers: takes packets for a virtual address out of their tunnel, as the kernel's `ipip`
 //! would, which many kernels lack.
 
-use crate::frame::Xdp;
 use aya_ebpf::{
     bindings::xdp_action,
     btf_maps::{HashMap, PerCpuArray},
@@ -9,6 +8,8 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use xlvs_wire::{ETHERTYPE_IPV4, Eth, Ipv4, PROTO_IPIP, Packet};
+
+use crate::frame::Xdp;
 
 const MAX_VIPS: usize = 1024;
 /// Packets and bytes that came out of the tunnel, and packets in a tunnel that were not for a VIP.

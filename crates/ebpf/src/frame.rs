@@ -1,14 +1,15 @@
 //! `Packet` over the kernel's frames.
 
+use core::ffi::c_void;
+
 use aya_ebpf::{
     bindings::{__sk_buff, xdp_md},
     helpers::generated::{bpf_loop, bpf_xdp_adjust_head, bpf_xdp_adjust_tail},
 };
-use core::ffi::c_void;
 use xlvs_wire::{Be32, Packet, Wire, checksum::Sum};
 
-/// The verifier follows a packet pointer no further than 64 KiB, the view's size included. Where the
-/// offset is a constant or masked this check compiles to nothing.
+/// The verifier follows a packet pointer no further than 64 KiB, the view's size included. Where
+/// the offset is a constant or masked this check compiles to nothing.
 const MAX_OFFSET: usize = 0x7fff;
 
 /// A frame in XDP. `data` and `end` are read again only when the frame's bounds move.

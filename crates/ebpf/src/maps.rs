@@ -1,5 +1,7 @@
 //! `Tables` over BPF maps.
 
+use core::ffi::c_void;
+
 use aya_ebpf::{
     Global,
     bindings::{BPF_NOEXIST, bpf_fib_lookup},
@@ -7,7 +9,6 @@ use aya_ebpf::{
     helpers::generated::{bpf_fib_lookup as fib_lookup, bpf_ktime_get_coarse_ns, bpf_loop},
     macros::btf_map,
 };
-use core::ffi::c_void;
 use xlvs_datapath::{
     Cell64, Insert, Reason, Route, Tables, VisitOrder,
     tables::{
@@ -25,7 +26,8 @@ const MAX_CONNECTIONS: usize = 1_048_576;
 const MAX_PORTS: usize = 1024;
 const EVENT_BYTES: usize = 65_536;
 const BPF_F_NO_PREALLOC: usize = 1;
-/// Userspace counts connections that it moves here from older tables, by atomic additions of its own.
+/// Userspace counts connections that it moves here from older tables, by atomic additions of its
+/// own.
 const BPF_F_MMAPABLE: usize = 1 << 10;
 
 #[btf_map]
@@ -60,8 +62,8 @@ static TEST_NOW: Array<u64, 1> = Array::new();
 #[btf_map]
 static TEST_ROUTE: Array<u64, 1> = Array::new();
 
-/// Non-zero: clock and routes come from `TEST_NOW` and `TEST_ROUTE`, so that both homes see the same.
-/// Read-only data: the verifier knows it and drops the branch not taken.
+/// Non-zero: clock and routes come from `TEST_NOW` and `TEST_ROUTE`, so that both homes see the
+/// same. Read-only data: the verifier knows it and drops the branch not taken.
 #[unsafe(no_mangle)]
 static TEST: Global<u32> = Global::new(0);
 
@@ -232,8 +234,8 @@ impl Tables for Maps {
     }
 }
 
-/// A function of its own to the verifier (of global linkage, numbers in and out), which walks it once
-/// and not for every way that leads here.
+/// A function of its own to the verifier (of global linkage, numbers in and out), which walks it
+/// once and not for every way that leads here.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn choose_server(plan: u32, scheduler: u32) -> u64 {

@@ -1,9 +1,7 @@
 //! The entry points.
 
-use crate::{
-    frame::{Skb, Xdp},
-    maps::{Maps, now},
-};
+use core::{ffi::c_void, mem::offset_of};
+
 use aya_ebpf::{
     bindings::{BPF_F_PSEUDO_HDR, TC_ACT_PIPE, xdp_action, xdp_md},
     helpers::generated::{
@@ -12,9 +10,13 @@ use aya_ebpf::{
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
-use core::{ffi::c_void, mem::offset_of};
 use xlvs_datapath::{Arrival, Meta, SWEEP_KEYS, Verdict, conn::Swept};
 use xlvs_wire::{Eth, Ipv4, PROTO_TCP, Tcp, Udp};
+
+use crate::{
+    frame::{Skb, Xdp},
+    maps::{Maps, now},
+};
 
 /// The director: every frame that comes in.
 #[xdp]
@@ -33,8 +35,8 @@ pub(crate) fn director(ctx: XdpContext) -> u32 {
     }
 }
 
-/// Driven by userspace (`BPF_PROG_TEST_RUN`): expires the connections whose keys it is given; how many
-/// were removed.
+/// Driven by userspace (`BPF_PROG_TEST_RUN`): expires the connections whose keys it is given; how
+/// many were removed.
 #[xdp]
 pub(crate) fn sweep(ctx: XdpContext) -> u32 {
     let mut state = Sweeping { ctx: ctx.ctx, now: now(), removed: 0 };

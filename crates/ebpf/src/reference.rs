@@ -1,7 +1,6 @@
 //! What to measure against: bare look-ups, and the least that a direct-routing director can do
 //! (parse, one look-up, per-CPU counters, rewrite), by hand and without anything generic.
 
-use crate::maps::{CONNS, DESTS, REASONS, STATS};
 use aya_ebpf::{
     bindings::{BPF_NOEXIST, xdp_action},
     macros::xdp,
@@ -11,6 +10,8 @@ use xlvs_datapath::{
     Cell64, Reason,
     tables::{Conn, ConnKey, Word},
 };
+
+use crate::maps::{CONNS, DESTS, REASONS, STATS};
 
 /// Addresses and ports where they are without options or tags.
 #[inline(always)]

@@ -1,8 +1,13 @@
-use crate::{Fault, Method, Scheduler, Server, ServerKey, Service, ServiceKey, Timeouts};
-use serde::{Deserialize, Serialize};
+//! Edits of the desired state, and the state they edit.
+
 use std::net::IpAddr;
 
-/// One edit of the desired state. As JSON: `{"op": "add_server", "service": "tcp:10.0.0.1:80", ...}`.
+use serde::{Deserialize, Serialize};
+
+use crate::{Fault, Method, Scheduler, Server, ServerKey, Service, ServiceKey, Timeouts};
+
+/// One edit of the desired state. As JSON: `{"op": "add_server", "service": "tcp:10.0.0.1:80",
+/// ...}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum Change {

@@ -1,3 +1,5 @@
+//! Why an edit was refused.
+
 use thiserror::Error;
 
 /// Why a [`Change`](crate::Change) was refused. The names are causes, not places; the faces turn

@@ -1,5 +1,8 @@
-use serde::{Deserialize, Serialize};
+//! What services and servers are.
+
 use std::{fmt, net::IpAddr, str::FromStr};
+
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// The transport protocol of a service.

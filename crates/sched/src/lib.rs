@@ -105,8 +105,8 @@ pub struct Choice {
     pub state: u64,
 }
 
-/// A walk over the list, whoever's: one loop for all schedulers, because the kernel's verifier walks
-/// every loop's body, and all that follows it, for each of them.
+/// A walk over the list, whoever's: one loop for all schedulers, because the kernel's verifier
+/// walks every loop's body, and all that follows it, for each of them.
 pub(crate) struct Search {
     scheduler: Scheduler,
     weights: Weights,
@@ -156,8 +156,8 @@ impl Search {
     }
 }
 
-/// The server of a new connection; None if no server may have it. `state` is what the last choice of
-/// this list left: 0 (or [`wrr_state`]) before the first.
+/// The server of a new connection; None if no server may have it. `state` is what the last choice
+/// of this list left: 0 (or [`wrr_state`]) before the first.
 #[inline(always)]
 pub fn pick<D: Destinations>(scheduler: Scheduler, list: &D, state: u64) -> Option<Choice> {
     let weights = list.weights();

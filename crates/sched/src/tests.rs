@@ -1,5 +1,6 @@
-use super::*;
 use std::{vec, vec::Vec};
+
+use super::*;
 
 extern crate std;
 

@@ -1,8 +1,8 @@
 //! Weighted round robin (`ip_vs_wrr.c`): passes over the list with a falling threshold, so that
 //! weights 4, 3, 2 (in list order A, B, C) give AABABCABC.
 //!
-//! State: the threshold `cw` in the low 32 bits; in the high ones `cl`, one more than the position of
-//! the last choice, 0 for the head of the list.
+//! State: the threshold `cw` in the low 32 bits; in the high ones `cl`, one more than the position
+//! of the last choice, 0 for the head of the list.
 
 use crate::{Search, Server, Weights};
 
@@ -42,8 +42,8 @@ pub const fn wrr_parts(state: u64) -> (u32, u32) {
     ((state >> 32) as u32, state as u32)
 }
 
-/// The state after servers were added, removed or weighed anew: the walk begins at the head, with the
-/// threshold moved onto the new weights' grid (`ip_vs_wrr_dest_changed`).
+/// The state after servers were added, removed or weighed anew: the walk begins at the head, with
+/// the threshold moved onto the new weights' grid (`ip_vs_wrr_dest_changed`).
 pub const fn wrr_state_after_change(state: u64, weights: Weights) -> u64 {
     let (_, threshold) = wrr_parts(state);
     let threshold = if threshold > weights.max || threshold == 0 {

@@ -1,5 +1,5 @@
-//! The Internet checksum (RFC 1071), whole and incremental (RFC 1624, equation 3). Words are in wire
-//! order throughout: ones-complement sums do not care, as long as nobody swaps half of them.
+//! The Internet checksum (RFC 1071), whole and incremental (RFC 1624, equation 3). Words are in
+//! wire order throughout: ones-complement sums do not care, as long as nobody swaps half of them.
 
 /// A running difference: what was taken out, what was put in.
 #[derive(Clone, Copy, Debug, Default)]

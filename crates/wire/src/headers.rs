@@ -1,3 +1,5 @@
+//! Header layouts, and the numbers in them that the data path asks for.
+
 use crate::{Be16, Be32, Mac, Wire};
 
 /// The Ethernet header.

@@ -1,9 +1,9 @@
 //! Bytes of a frame as types, and Internet checksums.
 //!
 //! Every view has alignment 1 and no padding, so a reference to one is right at any offset, in a
-//! frame in the kernel and in a `Vec` alike. Who holds the bytes implements [`Packet`]; nothing here
-//! knows tables, time or policy. Layouts: IEEE 802.3, RFC 791 (IPv4), RFC 9293 (TCP), RFC 768 (UDP),
-//! RFC 792 (ICMP).
+//! frame in the kernel and in a `Vec` alike. Who holds the bytes implements [`Packet`]; nothing
+//! here knows tables, time or policy. Layouts: IEEE 802.3, RFC 791 (IPv4), RFC 9293 (TCP), RFC 768
+//! (UDP), RFC 792 (ICMP).
 #![no_std]
 #![allow(unsafe_code, reason = "views over bytes: the one place where bytes become types")]
 

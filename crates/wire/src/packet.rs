@@ -1,3 +1,5 @@
+//! What a frame is, whoever holds its bytes.
+
 use crate::{Be16, Be32, checksum::Sum};
 
 /// Bytes that may be seen as `Self` anywhere in a frame.
