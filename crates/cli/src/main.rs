@@ -4,6 +4,7 @@
 //! argument, it is that tool; else it is made of verbs, a module each.
 #![forbid(unsafe_code)]
 
+mod demo;
 mod face;
 mod output;
 mod realserver;

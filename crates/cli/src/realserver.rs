@@ -8,8 +8,6 @@ mod decap;
 mod record;
 mod settings;
 
-use anyhow::{Result, bail, ensure};
-use record::{Record, Vip};
 use std::{
     env,
     fmt::Write,
@@ -18,6 +16,9 @@ use std::{
     path::PathBuf,
     process::ExitCode,
 };
+
+use anyhow::{Result, bail, ensure};
+use record::{Record, Vip};
 use xlvs_testkit::{netlink::Netlink, netns};
 
 /// Make this host a real server for DR or tunnels, and undo it.

@@ -4,16 +4,17 @@
 
 mod load;
 mod sources;
-mod tally;
+pub(crate) mod tally;
 mod typed;
 
-use anyhow::{Context, Result, bail};
-use sources::Sources;
 use std::{
     net::{SocketAddr, ToSocketAddrs},
     process::ExitCode,
     time::Duration,
 };
+
+use anyhow::{Context, Result, bail};
+use sources::Sources;
 
 /// Talk to a test server, by hand or with many connections.
 #[derive(Debug, clap::Args)]

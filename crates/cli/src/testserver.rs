@@ -5,12 +5,6 @@
 
 mod dialogue;
 
-use anyhow::{Context, Result};
-use dialogue::{Dialogue, Heard};
-use rustix::{
-    event::{PollFd, PollFlags, poll},
-    process::{Resource, Rlimit, getrlimit, setrlimit},
-};
 use std::{
     io::{self, Read, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
@@ -18,6 +12,13 @@ use std::{
     process::ExitCode,
     thread::sleep,
     time::Duration,
+};
+
+use anyhow::{Context, Result};
+use dialogue::{Dialogue, Heard};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    process::{Resource, Rlimit, getrlimit, setrlimit},
 };
 
 /// Answer every line with this host's name.

@@ -25,7 +25,7 @@ impl Server {
         assert_eq!(server.line(), "==============TCP SERVER==============");
         let listening = server.line();
         let port = listening.strip_prefix("Listening Port is ").unwrap();
-        server.port = port.strip_suffix("...").unwrap().to_owned();
+        port.strip_suffix("...").unwrap().clone_into(&mut server.port);
         server
     }
 

@@ -2,10 +2,6 @@
 //! in a namespace that fails leaves one to look at.
 #![allow(unsafe_code, reason = "the address of a packet socket is known to libc alone")]
 
-use crate::{Result, error::Tried};
-use rustix::net::{
-    AddressFamily, RecvFlags, SocketFlags, SocketType, netdevice, recv, socket_with,
-};
 use std::{
     fs,
     io::{self, Write},
@@ -18,6 +14,12 @@ use std::{
     thread::{self, JoinHandle},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
+
+use rustix::net::{
+    AddressFamily, RecvFlags, SocketFlags, SocketType, netdevice, recv, socket_with,
+};
+
+use crate::{Result, error::Tried};
 
 /// A running capture.
 #[derive(Debug)]

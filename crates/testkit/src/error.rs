@@ -1,6 +1,7 @@
 //! What can go wrong while hosts are made: each says what was tried and where.
 
 use std::{io, time::Duration};
+
 use thiserror::Error;
 
 /// A step that failed.

@@ -1,5 +1,19 @@
 //! One host of a lab: a network namespace with a name, and what runs in it.
 
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    net::Ipv4Addr,
+    os::fd::OwnedFd,
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
 use crate::{
     Error, Net, Process, Result,
     capture::Capture,
@@ -9,16 +23,6 @@ use crate::{
     offload::{self, Offload},
     record::Record,
     wait_until,
-};
-use std::{
-    ffi::OsStr,
-    fs::{self, File},
-    net::Ipv4Addr,
-    os::fd::OwnedFd,
-    path::PathBuf,
-    process::{Command, Output, Stdio},
-    sync::Arc,
-    time::Duration,
 };
 
 /// A host.
@@ -94,7 +98,9 @@ impl Host {
     pub fn run(&self, mut command: Command, limit: Duration) -> Result<Output> {
         let name = command.get_program().to_string_lossy().into_owned();
         let what = format!("{name} on {}", self.name);
-        let (out, err) = (self.log_path(".out"), self.log_path(".err"));
+        let run = RUNS.fetch_add(1, Ordering::Relaxed);
+        let file = |end: &str| self.record.folder().join(format!("{}.{run}.{end}", self.name));
+        let (out, err) = (file("out"), file("err"));
         let create =
             |path: &PathBuf| File::create(path).tried(|| format!("create {}", path.display()));
         let mut child = command
@@ -110,7 +116,11 @@ impl Host {
             let _ = child.kill();
             let _ = child.wait();
         })?;
-        let read = |path: &PathBuf| fs::read(path).unwrap_or_default();
+        let read = |path: &PathBuf| {
+            let bytes = fs::read(path).unwrap_or_default();
+            let _ = fs::remove_file(path);
+            bytes
+        };
         Ok(Output { status, stdout: read(&out), stderr: read(&err) })
     }
 
@@ -176,3 +186,6 @@ const QUIET: [(&str, &str); 8] = [
     ("net.bridge.bridge-nf-call-ip6tables", "0"),
     ("net.bridge.bridge-nf-call-arptables", "0"),
 ];
+
+/// Numbers the runs, for the names of their files.
+static RUNS: AtomicU32 = AtomicU32::new(0);

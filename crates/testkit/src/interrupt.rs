@@ -2,8 +2,9 @@
 //! what was made is taken away on the usual way out.
 #![allow(unsafe_code, reason = "a signal handler is installed by a system call")]
 
-use crate::{Error, Result};
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::{Error, Result};
 
 static CAME: AtomicBool = AtomicBool::new(false);
 

@@ -1,11 +1,5 @@
 //! A lab: hosts, wires and bridges as a [`Plan`] says, gone when dropped.
 
-use crate::{
-    Error, Host, HostPlan, LinkPlan, Plan, Result,
-    netlink::VethEnd,
-    offload::Offload,
-    record::{self, Record},
-};
 use std::{
     fmt::Write,
     fs, panic,
@@ -14,6 +8,13 @@ use std::{
         Arc, Mutex, Once,
         atomic::{AtomicU32, Ordering},
     },
+};
+
+use crate::{
+    Error, Host, HostPlan, LinkPlan, Plan, Result,
+    netlink::VethEnd,
+    offload::Offload,
+    record::{self, Record},
 };
 
 /// Hosts that are plugged together.

@@ -26,5 +26,5 @@ pub use host::Host;
 pub use lab::Lab;
 pub use plan::{Bridge, HostPlan, LinkPlan, Net, Plan, RoutePlan, addresses};
 pub use process::{Process, find_program};
-pub use record::{labs, remove, sweep};
+pub use record::{kept, labs, remove, sweep};
 pub use wait::{is_timeout, wait_until};

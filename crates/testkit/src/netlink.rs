@@ -3,14 +3,16 @@
 //! A [`Netlink`] stays in the namespace it was opened in, whoever uses it later. Every request is
 //! acknowledged by the kernel before a call returns. `rtnetlink(7)`, `netlink(7)`.
 
-use crate::{Error, Result, error::Tried};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send};
 use std::{
     fs::File,
     io,
     net::Ipv4Addr,
     os::fd::{AsRawFd, OwnedFd},
 };
+
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send};
+
+use crate::{Error, Result, error::Tried};
 
 /// A conversation with the kernel about one namespace.
 #[derive(Debug)]

@@ -1,11 +1,6 @@
 //! Network namespaces by name, kept where `ip netns` keeps them, and entering them.
 #![allow(unsafe_code, reason = "unshare and setns between fork and exec are marked unsafe")]
 
-use crate::{Error, Result, error::Tried};
-use rustix::{
-    mount::{MountPropagationFlags, UnmountFlags, mount_bind_recursive, mount_change, unmount},
-    thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe},
-};
 use std::{
     fs::{self, File},
     io,
@@ -17,6 +12,13 @@ use std::{
     process::Command,
     thread,
 };
+
+use rustix::{
+    mount::{MountPropagationFlags, UnmountFlags, mount_bind_recursive, mount_change, unmount},
+    thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe},
+};
+
+use crate::{Error, Result, error::Tried};
 
 /// Where named namespaces lie.
 pub const FOLDER: &str = "/run/netns";
@@ -133,8 +135,8 @@ fn share_folder() -> Result<()> {
 }
 
 /// Runs `work` on a thread of its own in the mount namespace of process 1, where mounts stay when
-/// the caller ends: those that `ip netns exec` makes room for go with it. Where process 1 may not be
-/// looked at (some containers), in the caller's own.
+/// the caller ends: those that `ip netns exec` makes room for go with it. Where process 1 may not
+/// be looked at (some containers), in the caller's own.
 pub fn with_lasting_mounts<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
     let what = || "enter the mount namespace of process 1".to_owned();
     let first = match File::open("/proc/1/ns/mnt") {

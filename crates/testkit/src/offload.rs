@@ -5,9 +5,11 @@
 //! from XDP (`XDP_TX`, `XDP_REDIRECT`) only if GRO is on at its other end.
 #![allow(unsafe_code, reason = "SIOCETHTOOL takes a pointer to a structure of its own")]
 
-use crate::{Result, error::Tried};
-use rustix::net::{AddressFamily, SocketType, socket};
 use std::{io, os::fd::AsRawFd};
+
+use rustix::net::{AddressFamily, SocketType, socket};
+
+use crate::{Result, error::Tried};
 
 /// What can be switched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,5 @@
 //! A program running on a host, its output in a file.
 
-use crate::{Error, Result, error::Tried, record::Record, wait_until};
-use rustix::process::{Pid, Signal, kill_process};
 use std::{
     env, fs,
     os::unix::fs::PermissionsExt,
@@ -10,6 +8,10 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{Error, Result, error::Tried, record::Record, wait_until};
 
 /// A running program. Dropped, it is ended, unless [`Process::leave`] was called.
 #[derive(Debug)]

@@ -4,11 +4,6 @@
 //! One folder for each lab, `/run/xlvs-labs/PREFIX`, with the file `record` in it: a line is
 //! `owner PID START`, `process PID START` or `kept`.
 
-use crate::{Result, error::Tried, netns};
-use rustix::{
-    mount::{UnmountFlags, unmount},
-    process::{Pid, Signal, kill_process},
-};
 use std::{
     fs::{self, File, OpenOptions},
     io::Write,
@@ -17,6 +12,13 @@ use std::{
     thread::sleep,
     time::{Duration, Instant},
 };
+
+use rustix::{
+    mount::{UnmountFlags, unmount},
+    process::{Pid, Signal, kill_process},
+};
+
+use crate::{Result, error::Tried, netns};
 
 /// Where labs keep their records, logs and run-time files.
 pub(crate) const FOLDER: &str = "/run/xlvs-labs";
@@ -81,6 +83,12 @@ pub fn sweep() -> Vec<String> {
 /// The labs that are up, kept ones too.
 pub fn labs() -> Vec<String> {
     records().into_iter().map(|(prefix, _)| prefix).collect()
+}
+
+/// The labs that were left standing on purpose.
+pub fn kept() -> Vec<String> {
+    let kept = |text: &str| text.lines().any(|line| line == "kept");
+    records().into_iter().filter(|(_, text)| kept(text)).map(|(prefix, _)| prefix).collect()
 }
 
 /// Takes a lab away: its processes, its namespaces, what is mounted in its folder, its folder.

@@ -1,10 +1,11 @@
 //! Bounded waiting.
 
-use crate::{Error, Result, interrupt};
 use std::{
     thread::sleep,
     time::{Duration, Instant},
 };
+
+use crate::{Error, Result, interrupt};
 
 /// Asks `condition` again and again until it has an answer: [`Error::TimedOut`] after `limit`,
 /// [`Error::Interrupted`] after Ctrl-C.

@@ -9,6 +9,7 @@ use std::{
     process::Command,
     time::Duration,
 };
+
 use xlvs_testkit::{Lab, Plan, labs, netns, remove, sweep, wait_until};
 
 /// Only root can make namespaces.

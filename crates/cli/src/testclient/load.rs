@@ -1,23 +1,25 @@
 //! Many connections on one thread: each sends a request, waits for its answer, pauses, and begins
 //! again. Whatever ends a connection before its time is a loss, told at once.
 
-use super::{
-    sources::Sources,
-    tally::{Loss, Tally},
-};
-use anyhow::{Context, Result};
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    io::Errno,
-    net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt},
-};
 use std::{
     io::{self, Read, Write},
     net::{IpAddr, SocketAddr, TcpStream},
     os::fd::AsFd,
     time::{Duration, Instant},
 };
+
+use anyhow::{Context, Result};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt},
+};
 use xlvs_testkit::interrupt;
+
+use super::{
+    sources::Sources,
+    tally::{Loss, Tally},
+};
 
 /// What is asked for.
 #[derive(Debug)]

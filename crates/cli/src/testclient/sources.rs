@@ -1,7 +1,8 @@
 //! The client addresses that connections take in turn.
 
-use anyhow::{Context, Result, ensure};
 use std::net::{IpAddr, Ipv4Addr};
+
+use anyhow::{Context, Result, ensure};
 
 /// None given: the kernel chooses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

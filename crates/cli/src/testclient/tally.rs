@@ -1,54 +1,55 @@
 //! Who answered how often, and what was lost.
 
-use serde::Serialize;
 use std::{
     collections::BTreeMap,
     fmt,
     io::{self, Write},
 };
 
+use serde::{Deserialize, Serialize};
+
 /// The result of a load.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub(super) struct Tally {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tally {
     /// Connections that were established.
-    pub(super) opened: u64,
+    pub(crate) opened: u64,
     /// Requests sent.
-    pub(super) requests: u64,
+    pub(crate) requests: u64,
     /// Answers that came.
-    pub(super) answers: u64,
+    pub(crate) answers: u64,
     /// By the name in the answer.
-    pub(super) hosts: BTreeMap<String, HostTally>,
+    pub(crate) hosts: BTreeMap<String, HostTally>,
     /// What broke.
-    pub(super) lost: Vec<Loss>,
+    pub(crate) lost: Vec<Loss>,
 }
 
 /// One server's part.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub(super) struct HostTally {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HostTally {
     /// Connections it answered on.
-    pub(super) connections: u64,
+    pub(crate) connections: u64,
     /// Its answers.
-    pub(super) answers: u64,
+    pub(crate) answers: u64,
 }
 
 /// A connection that broke.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Loss {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Loss {
     /// Its number, from 1.
-    pub(super) connection: usize,
+    pub(crate) connection: usize,
     /// Its end here, if it got one.
-    pub(super) local: Option<String>,
+    pub(crate) local: Option<String>,
     /// Milliseconds since the start.
-    pub(super) at_ms: u64,
+    pub(crate) at_ms: u64,
     /// Who had answered on it.
-    pub(super) host: Option<String>,
+    pub(crate) host: Option<String>,
     /// Why.
-    pub(super) why: String,
+    pub(crate) why: String,
 }
 
 impl Tally {
     /// An answer came; `first` of its connection.
-    pub(super) fn count(&mut self, host: &str, first: bool) {
+    pub(crate) fn count(&mut self, host: &str, first: bool) {
         self.answers += 1;
         let tally = self.hosts.entry(host.to_owned()).or_default();
         tally.answers += 1;
@@ -56,7 +57,7 @@ impl Tally {
     }
 
     /// There was something to lose and nothing was lost.
-    pub(super) fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         self.lost.is_empty() && self.answers > 0
     }
 }
@@ -91,7 +92,7 @@ impl fmt::Display for Loss {
 }
 
 /// A line on standard output; a closed pipe is no fault of the load's.
-pub(super) fn print(text: &str) {
+pub(crate) fn print(text: &str) {
     let _ = writeln!(io::stdout().lock(), "{text}");
 }
 

@@ -1,8 +1,5 @@
 //! One connection, lines from standard input, answers to standard output.
 
-use super::load::connect;
-use anyhow::{Context, Result};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::{
     io::{self, Read, Write},
     net::{IpAddr, SocketAddr, TcpStream},
@@ -10,6 +7,11 @@ use std::{
     process::ExitCode,
     time::Duration,
 };
+
+use anyhow::{Context, Result};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::load::connect;
 
 /// Talks until the input or the connection ends.
 pub(super) fn run(

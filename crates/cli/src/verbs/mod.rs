@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand};
 use xlvs_api::{Client, ClientError, Target};
 use xlvs_model::{Fault, Method};
 
-use crate::{output::Hinted, realserver, testclient, testserver};
+use crate::{demo, output::Hinted, realserver, testclient, testserver};
 
 /// The Linux Virtual Server on XDP: a director that balances connections over real servers.
 ///
@@ -47,6 +47,8 @@ enum Verb {
     Detach(detach::Args),
     /// Make links `ipvsadm`, `ipvsadm-save` and `ipvsadm-restore` to this program.
     InstallFaces(install_faces::Args),
+    /// See it work: hosts in namespaces, DR, NAT, tunnel, a crash.
+    Demo(demo::Args),
     /// Make this host a real server for DR or tunnels, and undo it.
     Realserver(realserver::Args),
     /// A TCP server that answers every line with its host's name.
@@ -82,6 +84,7 @@ impl Xlvs {
             Verb::Conn(verb) => verb.run(),
             Verb::Detach(args) => args.run(),
             Verb::InstallFaces(args) => args.run(),
+            Verb::Demo(args) => return demo::run(args),
             Verb::Realserver(args) => return realserver::run(args),
             Verb::Testserver(args) => return testserver::run(args),
             Verb::Testclient(args) => return testclient::run(&args),
