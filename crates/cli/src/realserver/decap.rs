@@ -2,6 +2,8 @@
 //!
 //! Pins lie on a bpffs of their own, mounted where it lasts (`RUN/realserver/NETNS.bpf`).
 
+use std::{fmt, fs, io::ErrorKind, net::Ipv4Addr, path::Path};
+
 use anyhow::{Context, Error, Result, anyhow};
 use aya::{
     EbpfLoader,
@@ -12,7 +14,6 @@ use rustix::{
     fs::statfs,
     mount::{MountFlags, UnmountFlags, mount, unmount},
 };
-use std::{fmt, fs, io::ErrorKind, net::Ipv4Addr, path::Path};
 use xlvs_testkit::netns;
 
 /// What came through the tunnel.

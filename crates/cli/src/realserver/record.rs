@@ -1,10 +1,6 @@
 //! What was changed on this host, so that exactly that can be undone: one file for each network
 //! namespace, locked while a command runs.
 
-use super::Mode;
-use anyhow::{Context, Result};
-use rustix::fs::{FlockOperation, flock};
-use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
@@ -13,6 +9,12 @@ use std::{
     ops::{Deref, DerefMut},
     path::{Path, PathBuf},
 };
+
+use anyhow::{Context, Result};
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+
+use super::Mode;
 
 /// What is in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,8 +1,10 @@
 //! The kernel settings of a real server.
 
-use super::record::{Record, Setting};
-use anyhow::{Context, Result};
 use std::{fs, path::PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::record::{Record, Setting};
 
 /// A value that a setting must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
