@@ -10,18 +10,21 @@
 
 pub mod capture;
 mod error;
+mod evidence;
 mod host;
 pub mod interrupt;
 mod lab;
 pub mod netlink;
 pub mod netns;
 pub mod offload;
+pub mod peers;
 mod plan;
 mod process;
 mod record;
 mod wait;
 
 pub use error::{Error, Result};
+pub use evidence::Evidence;
 pub use host::Host;
 pub use lab::Lab;
 pub use plan::{Bridge, HostPlan, LinkPlan, Net, Plan, RoutePlan, addresses};

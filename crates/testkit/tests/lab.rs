@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use xlvs_testkit::{Lab, Plan, labs, netns, remove, sweep, wait_until};
+use xlvs_testkit::{Evidence, Lab, Plan, labs, netns, remove, sweep, wait_until};
 
 /// Only root can make namespaces.
 fn skipped() -> bool {
@@ -136,4 +136,24 @@ fn a_capture_sees_what_passes() {
     let file = lab.folder().join("rs1.pcap");
     capture.write(&file).unwrap();
     assert_eq!(fs::read(file).unwrap()[..4], 0xa1b2_c3d4_u32.to_ne_bytes());
+}
+
+#[test]
+fn a_failing_test_leaves_evidence() {
+    if skipped() {
+        return;
+    }
+    let folder = std::env::temp_dir().join(format!("xlvs-evidence-{}", std::process::id()));
+    let there = folder.clone();
+    let failing = std::panic::catch_unwind(move || {
+        let lab = Lab::build(&Plan::one_arm(1, 1)).unwrap();
+        let _evidence = Evidence::collect(&lab, &there).unwrap();
+        talk(&lab, "client", "rs1", "172.16.0.114:80", "172.16.0.100");
+        panic!("as a test would");
+    });
+    assert!(failing.is_err());
+    let written = fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    let names = ["client.0.pcap", "director.0.pcap", "rs1.0.pcap", "logs.txt"];
+    assert!(names.iter().all(|name| written.join(name).exists()));
+    fs::remove_dir_all(folder).unwrap();
 }
