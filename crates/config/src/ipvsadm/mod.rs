@@ -19,6 +19,7 @@ mod service;
 mod tests;
 
 use std::net::{IpAddr, Ipv4Addr};
+
 use xlvs_model::{Change, ServiceKey};
 
 pub use help::{SAVE_HELP, help, version};
