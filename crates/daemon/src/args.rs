@@ -19,8 +19,8 @@ pub enum XdpMode {
 
 /// Run the director of this network namespace.
 ///
-/// The daemon may be stopped, killed and replaced: what is in the kernel goes on forwarding, and the
-/// next daemon takes it over. `xlvs detach` takes it out.
+/// The daemon may be stopped, killed and replaced: what is in the kernel goes on forwarding, and
+/// the next daemon takes it over. `xlvs detach` takes it out.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct RunArgs {
@@ -37,7 +37,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME|PATH")]
     pub netns: Option<String>,
 
-    /// The name of this director [default: `default`, or ns-INODE outside the host's own namespace].
+    /// The name of this director [default: `default`, or ns-INODE outside the host's own
+    /// namespace].
     #[arg(long, value_name = "NAME", env = "XLVS_INSTANCE")]
     pub instance: Option<String>,
 

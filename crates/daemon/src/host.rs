@@ -1,7 +1,7 @@
 //! The place where the daemon stands: its network namespace, its run directory, its bpffs.
 //!
-//! Everything here happens once, at the start, while the process has a single thread: namespaces are
-//! a thread's own, and the kernel lets only a lone thread change its mount namespace.
+//! Everything here happens once, at the start, while the process has a single thread: namespaces
+//! are a thread's own, and the kernel lets only a lone thread change its mount namespace.
 
 mod bpffs;
 mod namespace;

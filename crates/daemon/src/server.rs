@@ -1,7 +1,7 @@
 //! The API's server: HTTP on a unix socket. Routes and types are in `xlvs_api::types`.
 //!
-//! The socket is the owner's alone (mode 0600), and whoever connects must be root or the daemon's own
-//! user, by the kernel's word (`SO_PEERCRED`).
+//! The socket is the owner's alone (mode 0600), and whoever connects must be root or the daemon's
+//! own user, by the kernel's word (`SO_PEERCRED`).
 
 mod listener;
 mod routes;

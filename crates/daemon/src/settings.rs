@@ -38,8 +38,8 @@ pub(crate) enum SettingsError {
     },
 }
 
-/// Joins flags, saved state and what the host has. `boot` is given for an instance whose name another
-/// namespace may get after the next boot.
+/// Joins flags, saved state and what the host has. `boot` is given for an instance whose name
+/// another namespace may get after the next boot.
 pub(crate) fn settle(
     args: &RunArgs,
     saved: Option<Saved>,

@@ -123,7 +123,8 @@ impl Store {
         let fresh = self.path.with_extension("json.new");
         let written = write_durably(&fresh, &bytes).and_then(|()| fs::rename(&fresh, &self.path));
         if written.is_err() {
-            // Nothing more can be done about a file that cannot be removed; the next save reuses it.
+            // Nothing more can be done about a file that cannot be removed; the next save reuses
+            // it.
             fs::remove_file(&fresh).unwrap_or_default();
         }
         written?;

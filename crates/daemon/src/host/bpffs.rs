@@ -1,8 +1,8 @@
 //! The bpffs that holds an instance's pins: `RUN/NAME/bpf`.
 //!
 //! It must outlive this process and its mount namespace: `ip netns exec` gives its child one of its
-//! own, whose mounts vanish with the child. So it is mounted in the host's mount namespace, and kept
-//! open here: a path through `/proc/self/fd` reaches it from whatever namespace we are in.
+//! own, whose mounts vanish with the child. So it is mounted in the host's mount namespace, and
+//! kept open here: a path through `/proc/self/fd` reaches it from whatever namespace we are in.
 
 use std::{
     env, fs,

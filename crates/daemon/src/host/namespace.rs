@@ -21,8 +21,8 @@ pub(crate) struct Place {
     pub(crate) is_numbered: bool,
 }
 
-/// Enters the network namespace of `ip netns` by this name, or at this path. The caller's thread, and
-/// those that it starts from now on, are then in it.
+/// Enters the network namespace of `ip netns` by this name, or at this path. The caller's thread,
+/// and those that it starts from now on, are then in it.
 pub(crate) fn enter_network(name: &str) -> anyhow::Result<()> {
     let path = if name.contains('/') { PathBuf::from(name) } else { Path::new(NETNS).join(name) };
     let file = match File::open(&path) {

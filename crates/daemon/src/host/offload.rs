@@ -1,7 +1,7 @@
 //! Which offloads of an interface merge received frames, asked by ethtool's netlink family.
 //!
-//! XDP in generic mode sees frames after the kernel has merged them (GRO), longer than any MTU: they
-//! cannot be forwarded as they are. This only reads; switching is for the person.
+//! XDP in generic mode sees frames after the kernel has merged them (GRO), longer than any MTU:
+//! they cannot be forwarded as they are. This only reads; switching is for the person.
 
 use std::io;
 

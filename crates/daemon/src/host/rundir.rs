@@ -1,5 +1,6 @@
-//! `RUN/NAME`: lock, process number, identity of the network namespace, socket. The lock says who is
-//! alive (the kernel drops it with its holder, however that ended); the other files may be stale.
+//! `RUN/NAME`: lock, process number, identity of the network namespace, socket. The lock says who
+//! is alive (the kernel drops it with its holder, however that ended); the other files may be
+//! stale.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},

@@ -153,7 +153,8 @@ async fn ask<T: Send + 'static>(
     Ok(answer.ok_or(EngineError::Detached)??)
 }
 
-/// Waits a moment for the neighbours of servers that were just added, so that the first packet after
+/// Waits a moment for the neighbours of servers that were just added, so that the first packet
+/// after
 /// `ipvsadm -a` finds its way. A server that does not answer is no reason to wait for long.
 async fn settle(app: &App, added: BTreeSet<std::net::Ipv4Addr>) {
     if added.is_empty() {

@@ -104,8 +104,8 @@ fn a_file_where_the_folder_should_be_is_an_error() {
     assert!(matches!(store.load(), Err(StoreError::Read { .. })));
 }
 
-/// A full disk, in this process alone: no file may grow beyond 1000 bytes. Other tests of this binary
-/// run at the same time, so the limit is set in a copy of the process.
+/// A full disk, in this process alone: no file may grow beyond 1000 bytes. Other tests of this
+/// binary run at the same time, so the limit is set in a copy of the process.
 #[test]
 fn a_full_disk_is_reported_and_keeps_the_old_file() {
     const CHILD: &str = "XLVS_TEST_FULL_DISK";
