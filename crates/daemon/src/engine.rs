@@ -16,7 +16,7 @@ use xlvs_model::{Change, Fault, Model, ServiceKey, Timeouts};
 use crate::{
     hops::{Sight, Wish},
     owner::Tick,
-    plane::{ConnectionFilter, Event, Hops, Plane, PlaneError},
+    plane::{Filter, Hops, Notice, Plane, PlaneError},
     store::{Saved, Store},
 };
 
@@ -58,6 +58,7 @@ pub(crate) struct Engine {
     wishes: mpsc::Sender<Wish>,
     trouble: Option<String>,
     next_sweep: Instant,
+    next_try: Instant,
 }
 
 impl Engine {
@@ -80,6 +81,7 @@ impl Engine {
             wishes,
             trouble: None,
             next_sweep: Instant::now(),
+            next_try: Instant::now(),
         };
         engine.publish_servers();
         engine.save();
@@ -122,13 +124,15 @@ impl Engine {
         {
             return Err(EngineError::NoSuch(Fault::NoSuchService));
         }
-        Ok(self.plane()?.zero(service)?)
+        self.plane()?.zero(service)?;
+        self.save();
+        Ok(())
     }
 
     /// At most `limit` connections.
     pub(crate) fn connections(
         &mut self,
-        filter: &ConnectionFilter,
+        filter: &Filter,
         limit: usize,
     ) -> Result<Connections, EngineError> {
         Ok(self.plane()?.connections(filter, limit)?)
@@ -214,6 +218,9 @@ impl Engine {
     fn save(&mut self) {
         let Some(saving) = &mut self.saving else { return };
         saving.rest.model.clone_from(&self.model);
+        if let Some(plane) = &self.plane {
+            saving.rest.counters = plane.baselines();
+        }
         let result = saving.store.save(&saving.rest).err().map(|e| e.to_string());
         if let Some(why) = &result {
             error!("the state is in force but not saved: {why}");
@@ -233,26 +240,35 @@ impl Engine {
 
 impl Tick for Engine {
     fn tick(&mut self) {
-        let Some(plane) = &mut self.plane else { return };
-        for event in plane.events() {
-            let Event::NeighbourWanted { ifindex, address } = event;
-            // A full queue loses it; the next packet asks again.
-            self.wishes.try_send(Wish::Neighbour(ifindex, address)).unwrap_or_default();
+        if let Err(e) = self.work() {
+            self.report(format!("expired connections and events wait: {e}"));
         }
-        if Instant::now() < self.next_sweep {
-            return;
-        }
-        self.next_sweep = Instant::now() + SWEEP_PERIOD;
-        if let Err(e) = plane.sweep(SWEEP_BUDGET) {
-            self.report(format!("expired connections are not being swept: {e}"));
-        }
-        if self.not_saved.is_some() {
+        if self.not_saved.is_some() && Instant::now() >= self.next_try {
+            self.next_try = Instant::now() + SAVE_PERIOD;
             self.save_again();
         }
     }
 }
 
 impl Engine {
+    /// What the data plane needs done without anybody asking.
+    fn work(&mut self) -> Result<(), PlaneError> {
+        let Some(plane) = &mut self.plane else { return Ok(()) };
+        for notice in plane.notices()? {
+            let Notice::NeighbourWanted { ifindex, address } = notice;
+            // A full queue loses it; the next packet asks again.
+            self.wishes.try_send(Wish::Neighbour(ifindex, address)).unwrap_or_default();
+        }
+        if Instant::now() < self.next_sweep {
+            return Ok(());
+        }
+        self.next_sweep = Instant::now() + SWEEP_PERIOD;
+        if plane.sweep(SWEEP_BUDGET)? {
+            self.save();
+        }
+        Ok(())
+    }
+
     /// A disk that was full may have room by now.
     fn save_again(&mut self) {
         let Some(saving) = &self.saving else { return };
@@ -298,6 +314,9 @@ pub(crate) const TICK_PERIOD: Duration = Duration::from_millis(25);
 
 /// How often a piece of the connection table is swept.
 const SWEEP_PERIOD: Duration = Duration::from_millis(250);
+
+/// How often a state that could not be saved is tried again.
+const SAVE_PERIOD: Duration = Duration::from_secs(2);
 
 /// Entries in a piece: a table of a million is gone through in 16 s.
 const SWEEP_BUDGET: usize = 1 << 14;

@@ -2,35 +2,19 @@
 //! the product with the kernel's tables. Everything here is synchronous and has one owner, the
 //! engine's thread.
 
+mod tables;
+
 use std::{
     collections::{BTreeMap, HashMap},
     net::Ipv4Addr,
 };
 
 use xlvs_api::{Connections, InterfaceView, Stats};
+use xlvs_dataplane::Baselines;
+pub(crate) use xlvs_dataplane::{Filter, Hop, Notice};
 use xlvs_model::{Model, ServerKey, ServiceKey};
 
-/// Where frames to a real server go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Hop {
-    /// Nobody knows yet: packets are dropped with a reason.
-    Unknown,
-    /// The server is this host.
-    Local,
-    /// To this neighbour.
-    Neighbour {
-        /// Out of this interface.
-        ifindex: u32,
-        /// The neighbour's address.
-        dmac: [u8; 6],
-        /// Our own address there.
-        smac: [u8; 6],
-        /// What an IP packet may measure there.
-        mtu: u32,
-        /// What a tunnel's outer header has as its source.
-        source: Ipv4Addr,
-    },
-}
+pub(crate) use tables::Tables;
 
 /// Hops by the address of the real server.
 pub(crate) type Hops = HashMap<Ipv4Addr, Hop>;
@@ -48,18 +32,6 @@ pub(crate) struct Interface {
     pub(crate) mtu: u32,
 }
 
-/// What the data plane has to say on its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
-    /// A packet could not go on: the neighbour `address` on `ifindex` is not known.
-    NeighbourWanted {
-        /// The interface.
-        ifindex: u32,
-        /// The neighbour.
-        address: Ipv4Addr,
-    },
-}
-
 /// What a server's table entry counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ServerCounters {
@@ -69,17 +41,6 @@ pub(crate) struct ServerCounters {
     pub(crate) inactive: u32,
     /// Packets and bytes since the server was added.
     pub(crate) stats: Stats,
-}
-
-/// Which connections to list.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ConnectionFilter {
-    /// Of this service.
-    pub(crate) service: Option<ServiceKey>,
-    /// Of this server.
-    pub(crate) server: Option<ServerKey>,
-    /// In this state, by its name, case aside.
-    pub(crate) state: Option<String>,
 }
 
 /// The data plane as its counters show it.
@@ -136,20 +97,20 @@ pub(crate) trait Plane: Send {
     fn zero(&mut self, service: Option<&ServiceKey>) -> Result<(), PlaneError>;
 
     /// At most `limit` connections.
-    fn connections(
-        &mut self,
-        filter: &ConnectionFilter,
-        limit: usize,
-    ) -> Result<Connections, PlaneError>;
+    fn connections(&mut self, filter: &Filter, limit: usize) -> Result<Connections, PlaneError>;
 
     /// Counters and interfaces.
     fn status(&mut self) -> Result<PlaneStatus, PlaneError>;
 
-    /// One bounded piece of the sweep: at most `budget` entries.
-    fn sweep(&mut self, budget: usize) -> Result<(), PlaneError>;
+    /// What to keep across restarts, for counters to go on as people saw them.
+    fn baselines(&self) -> Baselines;
 
-    /// What happened since the last call.
-    fn events(&mut self) -> Vec<Event>;
+    /// One bounded piece of the sweep: about `budget` entries. True when it freed removed servers'
+    /// places, so that the baselines changed.
+    fn sweep(&mut self, budget: usize) -> Result<bool, PlaneError>;
+
+    /// What the data path told since the last call.
+    fn notices(&mut self) -> Result<Vec<Notice>, PlaneError>;
 
     /// Takes everything out of the kernel.
     fn detach(self: Box<Self>) -> Result<(), PlaneError>;

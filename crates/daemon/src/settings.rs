@@ -2,6 +2,7 @@
 //! reading the host's boot number.
 
 use thiserror::Error;
+use xlvs_dataplane::Baselines;
 use xlvs_model::Model;
 
 use crate::{
@@ -89,6 +90,7 @@ pub(crate) fn settle(
         xdp_mode: args.xdp_mode.unwrap_or(old.xdp_mode),
         connections: args.connections.unwrap_or(old.connections),
         boot: old.boot,
+        counters: old.counters,
         model: old.model,
     };
     Ok(Settings { interfaces, saved, warnings })
@@ -107,6 +109,7 @@ fn nothing(boot: Option<String>) -> Saved {
         xdp_mode: XdpMode::default(),
         connections: DEFAULT_CONNECTIONS,
         boot,
+        counters: Baselines::default(),
         model: Model::default(),
     }
 }

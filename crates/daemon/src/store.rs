@@ -11,6 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use xlvs_dataplane::Baselines;
 use xlvs_model::Model;
 
 use crate::args::XdpMode;
@@ -31,6 +32,9 @@ pub(crate) struct Saved {
     /// number meant this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) boot: Option<String>,
+    /// What people's counters begin from.
+    #[serde(default)]
+    pub(crate) counters: Baselines,
     /// Services, servers, timeouts.
     pub(crate) model: Model,
 }

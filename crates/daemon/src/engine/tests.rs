@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use xlvs_dataplane::Baselines;
 use xlvs_model::{Method, Scheduler, Server};
 
 use super::*;
@@ -47,6 +48,7 @@ impl Bench {
             xdp_mode: XdpMode::Auto,
             connections: 16,
             boot: None,
+            counters: Baselines::default(),
             model: Model::default(),
         };
         let saving = Some(Saving { store: Store::new(dir.path(), "default"), rest });
@@ -241,7 +243,7 @@ fn a_tick_sweeps_and_passes_events_on() {
     let mut bench = Bench::new();
     let address = Ipv4Addr::new(10, 0, 2, 9);
     // More than the queue holds: the rest is dropped, packets will ask again.
-    bench.fake.told().events = vec![Event::NeighbourWanted { ifindex: 7, address }; 9];
+    bench.fake.told().notices = vec![Notice::NeighbourWanted { ifindex: 7, address }; 9];
     bench.engine.tick();
     let mut wishes = 0;
     while let Ok(wish) = bench.wishes.try_recv() {
@@ -252,6 +254,23 @@ fn a_tick_sweeps_and_passes_events_on() {
     assert_eq!(bench.fake.told().sweeps, 1);
     bench.engine.tick();
     assert_eq!(bench.fake.told().sweeps, 1, "a piece at a time");
+}
+
+#[test]
+fn baselines_are_kept_whenever_they_change() {
+    let mut bench = Bench::new();
+    bench.engine.change(&[add_service(80)]).unwrap();
+    let kept = |bench: &Bench| {
+        Store::new(bench.dir.path(), "default").load().unwrap().unwrap().counters.services.len()
+    };
+    assert_eq!(kept(&bench), 0);
+    bench.fake.told().baselines.services.insert(service(80), Default::default());
+    bench.engine.zero(None).unwrap();
+    assert_eq!(kept(&bench), 1, "zeroed");
+    bench.fake.told().baselines.services.insert(service(81), Default::default());
+    bench.fake.told().frees = true;
+    bench.engine.tick();
+    assert_eq!(kept(&bench), 2, "a removed server's counters moved to its service's");
 }
 
 #[test]

@@ -15,7 +15,10 @@ pub(crate) struct Told {
     pub(crate) sweeps: usize,
     pub(crate) detached: bool,
     /// To be handed out.
-    pub(crate) events: Vec<Event>,
+    pub(crate) notices: Vec<Notice>,
+    /// The sweep frees something.
+    pub(crate) frees: bool,
+    pub(crate) baselines: Baselines,
     /// More servers than this are too many.
     pub(crate) room: Option<usize>,
     /// Every call fails with this.
@@ -86,11 +89,7 @@ impl Plane for Fake {
         Ok(())
     }
 
-    fn connections(
-        &mut self,
-        filter: &ConnectionFilter,
-        limit: usize,
-    ) -> Result<Connections, PlaneError> {
+    fn connections(&mut self, filter: &Filter, limit: usize) -> Result<Connections, PlaneError> {
         drop(self.works()?);
         let truncated = filter.state.is_some() && limit == 1;
         Ok(Connections { connections: Vec::new(), truncated })
@@ -102,13 +101,18 @@ impl Plane for Fake {
         Ok(PlaneStatus { entries: 1, capacity: 16, packets, ..PlaneStatus::default() })
     }
 
-    fn sweep(&mut self, _budget: usize) -> Result<(), PlaneError> {
-        self.works()?.sweeps += 1;
-        Ok(())
+    fn baselines(&self) -> Baselines {
+        self.told().baselines.clone()
     }
 
-    fn events(&mut self) -> Vec<Event> {
-        std::mem::take(&mut self.told().events)
+    fn sweep(&mut self, _budget: usize) -> Result<bool, PlaneError> {
+        let mut told = self.works()?;
+        told.sweeps += 1;
+        Ok(told.frees)
+    }
+
+    fn notices(&mut self) -> Result<Vec<Notice>, PlaneError> {
+        Ok(std::mem::take(&mut self.works()?.notices))
     }
 
     fn detach(self: Box<Self>) -> Result<(), PlaneError> {

@@ -23,7 +23,7 @@ use crate::{
     hops::Wish,
     host::merging_offloads,
     owner::Owner,
-    plane::ConnectionFilter,
+    plane::Filter,
     warnings::{Facts, InterfaceFacts, warnings},
 };
 
@@ -122,7 +122,7 @@ async fn connections(State(app): Shared, uri: Uri) -> Answer<Connections> {
         Refusal::new(StatusCode::BAD_REQUEST, e.body_text(), Some(hint))
     })?;
     let ConnectionQuery { service, server, state, limit } = query;
-    let filter = ConnectionFilter { service, server, state };
+    let filter = Filter { service, server, state };
     let limit = limit.unwrap_or(DEFAULT_CONNECTIONS).min(MAX_CONNECTIONS);
     ask(&app, move |engine| engine.connections(&filter, limit)).await.map(Json)
 }

@@ -1,0 +1,183 @@
+//! The data plane's crate as the daemon's [`Plane`], over either home of the tables.
+
+use xlvs_api::{ConnectionView, Connections, InterfaceView, Stats};
+use xlvs_dataplane::{Baselines, Dataplane, Error, Home, Totals};
+use xlvs_model::{Model, ServerKey, ServiceKey};
+
+use super::{Filter, Hops, Interface, Notice, Plane, PlaneError, PlaneStatus, ServerCounters};
+
+/// What takes a home's programs out of the kernel.
+pub(crate) type Detach<H> = Box<dyn FnOnce(H) -> Result<(), Error> + Send>;
+
+/// A data plane, and what the daemon shows of how it came to be.
+pub(crate) struct Tables<H: Home> {
+    tables: Dataplane<H>,
+    interfaces: Vec<InterfaceView>,
+    notes: Vec<String>,
+    detach: Detach<H>,
+}
+
+impl<H: Home> Tables<H> {
+    /// `notes` are what a person should know for as long as the daemon runs.
+    pub(crate) fn new(
+        tables: Dataplane<H>,
+        interfaces: Vec<InterfaceView>,
+        notes: Vec<String>,
+        detach: Detach<H>,
+    ) -> Self {
+        Self { tables, interfaces, notes, detach }
+    }
+}
+
+impl<H: Home + Send> Plane for Tables<H> {
+    fn apply(&mut self, model: &Model) -> Result<(), PlaneError> {
+        Ok(self.tables.apply(model)?)
+    }
+
+    fn set_hops(&mut self, hops: &Hops) -> Result<(), PlaneError> {
+        Ok(self.tables.set_hops(hops)?)
+    }
+
+    fn set_interfaces(&mut self, interfaces: &[Interface]) -> Result<(), PlaneError> {
+        let plain = |i: &Interface| xlvs_dataplane::Interface {
+            ifindex: i.ifindex,
+            mac: i.mac,
+            mtu: i.mtu,
+        };
+        let interfaces: Vec<_> = interfaces.iter().map(plain).collect();
+        Ok(self.tables.set_interfaces(&interfaces)?)
+    }
+
+    fn bump_routes(&mut self) -> Result<(), PlaneError> {
+        Ok(self.tables.bump_routes()?)
+    }
+
+    fn server_counters(
+        &mut self,
+        service: &ServiceKey,
+        server: &ServerKey,
+    ) -> Result<ServerCounters, PlaneError> {
+        let counters = self.tables.server_counters(service, server)?;
+        let xlvs_dataplane::LiveCount { active, inactive } = counters.live;
+        Ok(ServerCounters { active, inactive, stats: stats(counters.totals) })
+    }
+
+    fn service_stats(&mut self, service: &ServiceKey) -> Result<Stats, PlaneError> {
+        Ok(stats(self.tables.service_totals(service)?))
+    }
+
+    fn zero(&mut self, service: Option<&ServiceKey>) -> Result<(), PlaneError> {
+        Ok(self.tables.zero(service)?)
+    }
+
+    fn connections(&mut self, filter: &Filter, limit: usize) -> Result<Connections, PlaneError> {
+        let (found, truncated) = self.tables.connections(filter, limit)?;
+        let view = |c: xlvs_dataplane::Connection| ConnectionView {
+            service: c.service,
+            client: c.client,
+            server: c.server,
+            state: c.state.to_owned(),
+            expires_s: c.expires_ns / NS_PER_S,
+            method: c.method,
+        };
+        Ok(Connections { connections: found.into_iter().map(view).collect(), truncated })
+    }
+
+    fn status(&mut self) -> Result<PlaneStatus, PlaneError> {
+        let usage = self.tables.usage()?;
+        let counted = self.tables.reasons()?;
+        let packets = counted.into_iter().map(|(reason, n)| (reason.name().to_owned(), n));
+        Ok(PlaneStatus {
+            interfaces: self.interfaces.clone(),
+            entries: usage.entries,
+            capacity: usage.capacity,
+            packets: packets.collect(),
+            notes: self.notes.clone(),
+        })
+    }
+
+    fn baselines(&self) -> Baselines {
+        self.tables.baselines().clone()
+    }
+
+    fn sweep(&mut self, budget: usize) -> Result<bool, PlaneError> {
+        Ok(self.tables.sweep(budget)?.freed > 0)
+    }
+
+    fn notices(&mut self) -> Result<Vec<Notice>, PlaneError> {
+        Ok(self.tables.notices()?)
+    }
+
+    fn detach(self: Box<Self>) -> Result<(), PlaneError> {
+        Ok((self.detach)(self.tables.into_home())?)
+    }
+}
+
+impl From<Error> for PlaneError {
+    fn from(e: Error) -> Self {
+        let hint = e.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+        match e {
+            Error::Full { .. } => Self::Full(format!("{e}{hint}")),
+            _ => Self::Failed(format!("{e}{hint}")),
+        }
+    }
+}
+
+fn stats(totals: Totals) -> Stats {
+    let Totals { connections, in_packets, out_packets, in_bytes, out_bytes } = totals;
+    Stats { connections, in_packets, out_packets, in_bytes, out_bytes }
+}
+
+const NS_PER_S: u64 = 1_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use xlvs_dataplane::{Memory, Sizes};
+    use xlvs_model::{Change, Method, Scheduler, Server};
+
+    use super::*;
+
+    fn plane(dests: u32) -> Box<dyn Plane> {
+        let sizes = Sizes { services: 8, plans: 32, orders: 64, dests, ports: 4, conns: 64 };
+        let tables = Dataplane::new(Memory::new(sizes), Baselines::default()).unwrap();
+        Box::new(Tables::new(tables, Vec::new(), vec!["a note".into()], Box::new(|_| Ok(()))))
+    }
+
+    fn model(servers: u8) -> Model {
+        let mut model = Model::default();
+        let service = "tcp:10.0.0.1:80".parse().unwrap();
+        model.apply(&Change::AddService { service, scheduler: Scheduler::Wrr }).unwrap();
+        for n in 1..=servers {
+            let key = format!("10.0.1.{n}:80").parse().unwrap();
+            let server = Server { key, method: Method::Route, weight: 1 };
+            model.apply(&Change::AddServer { service, server }).unwrap();
+        }
+        model
+    }
+
+    #[test]
+    fn it_carries_out_a_model_and_shows_it() {
+        let mut plane = plane(8);
+        plane.apply(&model(2)).unwrap();
+        let service = model(2).services[0].key;
+        let server = "10.0.1.1:80".parse().unwrap();
+        let counters = plane.server_counters(&service, &server).unwrap();
+        assert_eq!(counters, ServerCounters::default());
+        assert_eq!(plane.service_stats(&service).unwrap(), Stats::default());
+        assert_eq!(plane.connections(&Filter::default(), 9).unwrap(), Connections::default());
+        let status = plane.status().unwrap();
+        assert_eq!((status.entries, status.capacity), (0, 64));
+        assert_eq!(status.notes, ["a note"]);
+        assert!(!plane.sweep(100).unwrap(), "nothing to free");
+        plane.detach().unwrap();
+    }
+
+    #[test]
+    fn full_tables_are_told_from_failures() {
+        let mut plane = plane(2);
+        assert!(matches!(plane.apply(&model(3)), Err(PlaneError::Full(_))));
+        plane.apply(&model(2)).unwrap();
+    }
+}
