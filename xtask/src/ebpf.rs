@@ -36,7 +36,14 @@ pub(crate) fn run(mut args: lexopt::Parser) -> Result<()> {
         recipe::install()?;
     }
     let root = workspace::root()?;
-    if check { check::run(&root, flavour) } else { build(&root, flavour) }
+    match (check, flavour) {
+        (false, _) => build(&root, flavour),
+        (true, Flavour::Released) if Flavour::Next.object(&root).exists() => {
+            check::run(&root, Flavour::Released)?;
+            check::run(&root, Flavour::Next)
+        }
+        (true, _) => check::run(&root, flavour),
+    }
 }
 
 /// Which object: the one that is released, or one with the next table ABI, which the test of the

@@ -80,7 +80,7 @@ pub(crate) fn run_ring(
         return Ok(Outcome::Could(why));
     }
     println!("== ring {ring}: {}", about(ring)?);
-    let mut commands = commands(root, ring, &targets);
+    let mut commands = commands(root, ring, &targets)?;
     let mut tally = Tally::default();
     for command in &mut commands {
         command.env("CARGO_TERM_COLOR", "never");
@@ -126,28 +126,15 @@ fn obstacle(ring: u8) -> Option<String> {
     None
 }
 
-fn commands(root: &Path, ring: u8, targets: &[(String, String)]) -> Vec<Command> {
+fn commands(root: &Path, ring: u8, targets: &[(String, String)]) -> Result<Vec<Command>> {
     let nextest = tools::nextest();
     if ring == 1 {
         let mut doc = cargo(root, ["test", "--workspace", "--doc", "--quiet"]);
         doc.args(["--exclude", "xlvs-ebpf"]);
-        let mut tests = if nextest {
-            let mut command = cargo(root, ["nextest", "run", "--workspace", "--no-tests", "pass"]);
-            command.args(["-E", "not binary(/^ring[234]_/)", "--status-level", "fail"]);
-            command
-        } else {
-            let mut command =
-                cargo(root, ["test", "--workspace", "--lib", "--bins", "--no-fail-fast"]);
-            for (_, target) in targets {
-                command.args(["--test", target]);
-            }
-            command
-        };
-        tests.args(["--final-status-level", "fail"].iter().filter(|_| nextest));
-        return vec![tests, doc];
+        return Ok(vec![first_ring(root, nextest, targets)?, doc]);
     }
     let mut command = if nextest {
-        cargo(root, ["nextest", "run", "--status-level", "pass"])
+        cargo(root, ["nextest", "run", "--profile", "rings", "--status-level", "pass"])
     } else {
         cargo(root, ["test", "--no-fail-fast"])
     };
@@ -157,7 +144,27 @@ fn commands(root: &Path, ring: u8, targets: &[(String, String)]) -> Vec<Command>
     if !nextest {
         command.args(["--", "--test-threads", "1"]);
     }
-    vec![command]
+    Ok(vec![command])
+}
+
+/// Everything but the targets of the other rings. They are named one by one: nextest takes a
+/// pattern that matches nothing for a mistake.
+fn first_ring(root: &Path, nextest: bool, own: &[(String, String)]) -> Result<Command> {
+    if !nextest {
+        let mut command = cargo(root, ["test", "--workspace", "--lib", "--bins", "--no-fail-fast"]);
+        command.args(own.iter().flat_map(|(_, target)| ["--test", target]));
+        return Ok(command);
+    }
+    let mut command = cargo(root, ["nextest", "run", "--workspace", "--status-level", "fail"]);
+    let mut others = Vec::new();
+    for ring in 2..=4 {
+        let names = targets(root, ring)?;
+        others.extend(names.into_iter().map(|(_, target)| format!("binary(={target})")));
+    }
+    if !others.is_empty() {
+        command.arg("-E").arg(format!("not ({})", others.join(" | ")));
+    }
+    Ok(command)
 }
 
 /// The (package, target) pairs of a ring, from the names in the crates' `tests` folders.
