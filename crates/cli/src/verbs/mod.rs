@@ -6,6 +6,7 @@ mod install_faces;
 mod server;
 mod service;
 mod status;
+mod sure;
 
 #[cfg(test)]
 mod tests;

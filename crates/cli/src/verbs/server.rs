@@ -8,7 +8,7 @@ use std::{
 use xlvs_api::{Director, NextHop, ServerView};
 use xlvs_model::{Change, Fault, Method, Server, ServerKey, ServiceKey};
 
-use super::{Where, explain, method_name, service::change_one};
+use super::{Where, explain, method_name, service::change_one, sure::Sure};
 use crate::output::{self, Format, Hinted, Output};
 
 /// `xlvs server`
@@ -53,6 +53,8 @@ pub(super) enum Verb {
     #[command(after_help = REMOVE_EXAMPLES)]
     Remove {
         #[command(flatten)]
+        sure: Sure,
+        #[command(flatten)]
         server: Name,
     },
 }
@@ -89,7 +91,7 @@ impl Verb {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let place = match self {
             Self::List { place, .. } => place,
-            Self::Add { server, .. } | Self::Set { server, .. } | Self::Remove { server } => {
+            Self::Add { server, .. } | Self::Set { server, .. } | Self::Remove { server, .. } => {
                 &server.place
             }
         };
@@ -122,20 +124,26 @@ impl Verb {
                 let server = Server { key: old.address, method, weight };
                 (name, Change::EditServer { service: name.service, server })
             }
-            Self::Remove { server: name } => {
-                let server = name.find(director)?.address;
+            Self::Remove { server: name, sure } => {
+                let server = name.find(director)?;
+                let cut = u64::from(server.active) + u64::from(server.inactive);
+                sure.ask(&name.what(), cut)?;
+                let server = server.address;
                 (name, Change::DeleteServer { service: name.service, server })
             }
         };
-        change_one(director, change, &format!("{} of {}", name.text(), name.service))
+        change_one(director, change, &name.what())
     }
 }
 
 impl Name {
-    fn text(&self) -> String {
+    /// Its name in complaints.
+    fn what(&self) -> String {
         match self.server {
-            (address, Some(port)) => SocketAddr::new(address, port).to_string(),
-            (address, None) => address.to_string(),
+            (address, Some(port)) => {
+                format!("{} of {}", SocketAddr::new(address, port), self.service)
+            }
+            (address, None) => format!("{address} of {}", self.service),
         }
     }
 
@@ -165,7 +173,7 @@ impl Name {
         let Some(service) = service else {
             return Err(explain(Fault::NoSuchService, &self.service.to_string()));
         };
-        let what = format!("{} of {}", self.text(), self.service);
+        let what = self.what();
         let (address, port) = self.server;
         let mut found: Vec<_> =
             service.servers.into_iter().filter(|s| s.address.ip() == address).collect();

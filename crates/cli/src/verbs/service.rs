@@ -3,10 +3,10 @@
 use std::{ffi::OsStr, io::Write};
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use xlvs_api::{Director, ServiceView};
+use xlvs_api::{Director, ServerView, ServiceView};
 use xlvs_model::{Change, Scheduler, ServiceKey};
 
-use super::{Where, explain};
+use super::{Where, explain, sure::Sure};
 use crate::output::{self, Format, Output};
 
 /// `xlvs service`
@@ -48,6 +48,8 @@ pub(super) enum Verb {
         /// The service: tcp:ADDRESS:PORT or udp:ADDRESS:PORT.
         service: ServiceKey,
         #[command(flatten)]
+        sure: Sure,
+        #[command(flatten)]
         place: Where,
     },
 }
@@ -77,7 +79,15 @@ impl Verb {
             Self::Set { service, scheduler, .. } => {
                 (service, Change::EditService { service: *service, scheduler: *scheduler })
             }
-            Self::Remove { service, .. } => (service, Change::DeleteService { service: *service }),
+            Self::Remove { service, sure, .. } => {
+                let services = director.services()?;
+                let found = services.iter().find(|s| s.key == *service);
+                let connections =
+                    |server: &ServerView| u64::from(server.active) + u64::from(server.inactive);
+                let cut = found.map_or(0, |s| s.servers.iter().map(connections).sum());
+                sure.ask(&service.to_string(), cut)?;
+                (service, Change::DeleteService { service: *service })
+            }
         };
         change_one(director, change, &service.to_string())
     }
@@ -111,7 +121,7 @@ fn list(director: &mut dyn Director, format: Output, out: &mut dyn Write) -> any
 pub(super) fn table(services: &[ServiceView], out: &mut dyn Write) -> anyhow::Result<()> {
     let head = ["SERVICE", "SCHEDULER", "SERVERS", "ACTIVE", "INACTIVE", "CONNECTIONS"];
     let rows = services.iter().map(|service| {
-        let sum = |count: fn(&xlvs_api::ServerView) -> u32| {
+        let sum = |count: fn(&ServerView) -> u32| {
             let sum: u64 = service.servers.iter().map(|s| u64::from(count(s))).sum();
             sum.to_string()
         };
