@@ -174,3 +174,7 @@ static NEXT: [[[u8; 16]; 8]; 4] = [
     ],
     [SAME; 8],
 ];
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+mod tests;
