@@ -2,7 +2,7 @@
 //! one thread (`owner`), so changes happen in the order they came, each wholly or not at all.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr},
     time::{Duration, Instant},
 };
@@ -11,10 +11,10 @@ use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 use xlvs_api::{Connections, Outcome};
-use xlvs_model::{Change, Fault, Model, ServiceKey, Timeouts};
+use xlvs_model::{Change, Fault, Method, Model, ServiceKey, Timeouts};
 
 use crate::{
-    hops::{Sight, Wish},
+    hops::{Host, Sight, Wish},
     owner::Tick,
     plane::{Filter, Hops, Notice, Plane, PlaneError},
     store::{Saved, Store},
@@ -47,6 +47,26 @@ pub(crate) struct Saving {
     pub(crate) rest: Saved,
 }
 
+/// Where the data plane's programs are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Attachment {
+    /// Where packets come in; a number of its own tells an interface from a later one of its name.
+    interfaces: Vec<(u32, String)>,
+    /// Where answers of servers on this host are rewritten.
+    answers: Vec<String>,
+}
+
+/// What the engine does without being asked, and may fail at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Work {
+    /// Programming next hops.
+    Hops,
+    /// Putting programs on interfaces.
+    Attach,
+    /// The sweep, and fetching events.
+    Sweep,
+}
+
 /// See the module.
 pub(crate) struct Engine {
     plane: Option<Box<dyn Plane>>,
@@ -56,16 +76,19 @@ pub(crate) struct Engine {
     sight: Sight,
     servers: watch::Sender<BTreeSet<Ipv4Addr>>,
     wishes: mpsc::Sender<Wish>,
-    trouble: Option<String>,
+    troubles: BTreeMap<Work, String>,
+    interfaces: Vec<String>,
+    attached: Option<Attachment>,
     next_sweep: Instant,
     next_try: Instant,
 }
 
 impl Engine {
-    /// Puts `model` in force. `saving` is `None` for a director that keeps no state.
+    /// Puts `model` in force, for what will come in by `interfaces`. `saving` is `None` for a director that keeps no state.
     pub(crate) fn start(
         mut plane: Box<dyn Plane>,
         model: Model,
+        interfaces: Vec<String>,
         saving: Option<Saving>,
         servers: watch::Sender<BTreeSet<Ipv4Addr>>,
         wishes: mpsc::Sender<Wish>,
@@ -79,7 +102,9 @@ impl Engine {
             sight: Sight::default(),
             servers,
             wishes,
-            trouble: None,
+            troubles: BTreeMap::new(),
+            interfaces,
+            attached: None,
             next_sweep: Instant::now(),
             next_try: Instant::now(),
         };
@@ -106,6 +131,11 @@ impl Engine {
         }
         self.publish_servers();
         self.save();
+        // A server on this host needs its answers rewritten from the first packet on.
+        if self.attached.is_some() {
+            let trouble = self.attach().err().map(|e| format!("cannot take over packets: {e}"));
+            self.report(Work::Attach, trouble);
+        }
         match failed {
             Some(e) => Err(e),
             None => Ok(Outcome { faults, not_saved: self.not_saved.clone() }),
@@ -139,11 +169,9 @@ impl Engine {
     }
 
     /// The host's routes, neighbours and links as they are now. `ways` says that routes changed.
-    pub(crate) fn see(&mut self, sight: Sight, ways: bool) {
+    pub(crate) fn see(&mut self, sight: Sight, ways: bool) -> Result<(), EngineError> {
         let host_changed = sight.host != self.sight.host;
-        if let Err(e) = self.program(&sight, ways || host_changed) {
-            self.report(format!("next hops are stale: {e}"));
-        }
+        let result = self.program(&sight, ways || host_changed);
         for (address, new) in &sight.servers {
             let old = self.sight.servers.get(address).map(|r| &r.why);
             match &new.why {
@@ -153,6 +181,34 @@ impl Engine {
             }
         }
         self.sight = sight;
+        result
+    }
+
+    /// Forwards what comes in by those of the wanted interfaces that are there.
+    pub(crate) fn attach(&mut self) -> Result<(), EngineError> {
+        let host = &self.sight.host;
+        let named = |name: &String| host.interfaces.values().find(|i| i.name == *name);
+        let present: Vec<_> = self.interfaces.iter().filter_map(named).cloned().collect();
+        let wanted = Attachment {
+            answers: answering(&self.model, host),
+            interfaces: present.into_iter().map(|i| (i.ifindex, i.name)).collect(),
+        };
+        if self.attached.as_ref() == Some(&wanted) {
+            return Ok(());
+        }
+        let names: Vec<_> = wanted.interfaces.iter().map(|(_, name)| name.clone()).collect();
+        self.plane()?.attach(&names, &wanted.answers)?;
+        self.attached = Some(wanted);
+        Ok(())
+    }
+
+    /// [`Engine::see`], then [`Engine::attach`]: interfaces come and go. What fails is tried again
+    /// with the next look.
+    pub(crate) fn look_around(&mut self, sight: Sight, ways: bool) {
+        let seen = self.see(sight, ways).err().map(|e| format!("next hops are stale: {e}"));
+        self.report(Work::Hops, seen);
+        let attached = self.attach().err().map(|e| format!("cannot take over packets: {e}"));
+        self.report(Work::Attach, attached);
     }
 
     /// Takes everything out of the kernel.
@@ -230,19 +286,22 @@ impl Engine {
         self.not_saved = result;
     }
 
-    fn report(&mut self, trouble: String) {
-        if self.trouble.as_ref() != Some(&trouble) {
-            warn!("{trouble}");
+    fn report(&mut self, work: Work, trouble: Option<String>) {
+        let old = self.troubles.remove(&work);
+        match &trouble {
+            Some(trouble) if old.as_ref() != Some(trouble) => warn!("{trouble}"),
+            None if old.is_some() => info!("that is over: {}", old.unwrap_or_default()),
+            _ => {}
         }
-        self.trouble = Some(trouble);
+        self.troubles.extend(trouble.map(|trouble| (work, trouble)));
     }
 }
 
 impl Tick for Engine {
     fn tick(&mut self) {
-        if let Err(e) = self.work() {
-            self.report(format!("expired connections and events wait: {e}"));
-        }
+        let waits = |e| format!("expired connections and events wait: {e}");
+        let trouble = self.work().err().map(waits);
+        self.report(Work::Sweep, trouble);
         if self.not_saved.is_some() && Instant::now() >= self.next_try {
             self.next_try = Instant::now() + SAVE_PERIOD;
             self.save_again();
@@ -287,6 +346,18 @@ pub(crate) fn real_servers(model: &Model) -> BTreeSet<Ipv4Addr> {
         IpAddr::V6(_) => None,
     };
     servers.filter_map(|server| v4(server.key.ip())).collect()
+}
+
+/// The interfaces at which the answers of NAT's servers on this very host are rewritten: all of
+/// them if there is such a server (clients may be anywhere), else none.
+fn answering(model: &Model, host: &Host) -> Vec<String> {
+    let servers = model.services.iter().flat_map(|service| &service.servers);
+    let is_here = |address: IpAddr| address.is_loopback() || host.has_address(address);
+    let mut local = servers.filter(|s| s.method == Method::Masq && is_here(s.key.ip()));
+    if local.next().is_none() {
+        return Vec::new();
+    }
+    host.interfaces.values().map(|interface| interface.name.clone()).collect()
 }
 
 /// How many of the changes may reach the data plane as one. What is deleted and then added again is

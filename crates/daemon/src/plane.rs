@@ -14,7 +14,7 @@ use xlvs_dataplane::Baselines;
 pub(crate) use xlvs_dataplane::{Filter, Hop, Notice};
 use xlvs_model::{Model, ServerKey, ServiceKey};
 
-pub(crate) use tables::Tables;
+pub(crate) use tables::{Programs, Tables};
 
 /// Hops by the address of the real server.
 pub(crate) type Hops = HashMap<Ipv4Addr, Hop>;
@@ -54,7 +54,7 @@ pub(crate) struct PlaneStatus {
     pub(crate) capacity: u64,
     /// Packets by reason.
     pub(crate) packets: BTreeMap<String, u64>,
-    /// Things that happened while loading: "eth0 has no native XDP: generic it is".
+    /// What a person should know of how it is attached.
     pub(crate) notes: Vec<String>,
 }
 
@@ -71,6 +71,10 @@ pub(crate) enum PlaneError {
 
 /// The tables and programs that forward.
 pub(crate) trait Plane: Send {
+    /// Forwards what comes in by the interfaces of these names, and by no other. Answers of servers
+    /// on this host are rewritten as they leave by `answers`.
+    fn attach(&mut self, interfaces: &[String], answers: &[String]) -> Result<(), PlaneError>;
+
     /// Makes the tables say what the model says; all of it or, with an error, none of it.
     fn apply(&mut self, model: &Model) -> Result<(), PlaneError>;
 

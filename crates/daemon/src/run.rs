@@ -17,6 +17,7 @@ use tokio::{
     time::timeout,
 };
 use tracing::{info, warn};
+use xlvs_dataplane::Baselines;
 
 use crate::{
     args::{RunArgs, XdpMode},
@@ -25,7 +26,7 @@ use crate::{
     host::{self, Bpffs, Place, RunDir},
     kernel, logging,
     owner::Owner,
-    plane::{Interface, Plane},
+    plane::Plane,
     server::{App, Listener, router},
     settings::{Settings, boot_id, settle},
     store::Store,
@@ -36,12 +37,12 @@ use crate::{
 pub(crate) struct Opening {
     /// The folder for pins, on a bpffs that outlives this process.
     pub(crate) pins: PathBuf,
-    /// Where packets come in.
-    pub(crate) interfaces: Vec<Interface>,
     /// How XDP is attached.
     pub(crate) xdp_mode: XdpMode,
     /// Room in the connection table.
     pub(crate) connections: u32,
+    /// What people's counters begin from, if the tables are still those they were read from.
+    pub(crate) counters: Baselines,
 }
 
 /// Runs the director of a network namespace until it is told to end.
@@ -121,9 +122,9 @@ fn direct(
     let bpffs = Bpffs::mount(&run_dir.bpf())?;
     let plane = open(&Opening {
         pins: bpffs.path(),
-        interfaces: settings.interfaces.clone(),
         xdp_mode: settings.saved.xdp_mode,
         connections: settings.saved.connections,
+        counters: settings.saved.counters.clone(),
     })?;
     let director = Director {
         instance: instance.to_owned(),
@@ -170,10 +171,13 @@ impl Director {
         let saving = self.store.map(|store| Saving { store, rest });
         let (publish, published) = watch::channel(servers.clone());
         let (wishes, granted) = mpsc::channel(MAX_WISHES);
-        let mut engine = Engine::start(plane, model, saving, publish, wishes.clone())
-            .context("the data plane does not take the saved state")?;
+        let mut engine =
+            Engine::start(plane, model, interfaces.clone(), saving, publish, wishes.clone())
+                .context("the data plane does not take the saved state")?;
         let sight = look(&self.netlink, &servers, Occasion::Periodic).await;
-        engine.see(sight.context("cannot read routes and neighbours")?, true);
+        // Tables first, then packets.
+        engine.see(sight.context("cannot read routes and neighbours")?, true)?;
+        engine.attach()?;
         let (engine, thread) =
             Owner::start(engine, TICK_PERIOD).context("cannot start the engine's thread")?;
 

@@ -32,16 +32,13 @@ pub(crate) struct Facts<'a> {
 pub(crate) fn warnings(facts: &Facts<'_>) -> Vec<String> {
     let survey = facts.survey;
     let mut list = Vec::new();
-    list.extend(survey.trouble.clone());
+    list.extend(survey.troubles.iter().cloned());
     if let Some(why) = &survey.not_saved {
         list.push(format!("the state is in force but not saved: {why}"));
     }
     for interface in facts.interfaces {
         if !survey.host.interfaces.values().any(|i| i.name == interface.name) {
-            list.push(format!(
-                "interface {0} is gone: nothing comes in there; when it is back, restart the daemon",
-                interface.name
-            ));
+            list.push(format!("interface {0} is gone: nothing comes in there", interface.name));
         }
     }
     for (address, why) in &survey.unresolved {

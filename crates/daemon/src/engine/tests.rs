@@ -55,7 +55,9 @@ impl Bench {
         let (publish, servers) = watch::channel(BTreeSet::new());
         let (wish, wishes) = mpsc::channel(4);
         let plane = Box::new(fake.clone());
-        let engine = Engine::start(plane, Model::default(), saving, publish, wish).unwrap();
+        let interfaces = vec!["eth0".into()];
+        let engine =
+            Engine::start(plane, Model::default(), interfaces, saving, publish, wish).unwrap();
         Self { fake, engine, servers, wishes, dir }
     }
 
@@ -204,7 +206,7 @@ fn next_hops_are_programmed_and_shown() {
     let server = Ipv4Addr::new(10, 0, 1, 1);
     assert!(view(&mut bench).contains("not looked for yet"));
 
-    bench.engine.see(sight(neighbour(), None), false);
+    bench.engine.look_around(sight(neighbour(), None), false);
     assert_eq!(bench.fake.told().hops[&server], neighbour());
     assert_eq!(bench.fake.told().interfaces.len(), 1);
     assert_eq!(
@@ -213,11 +215,11 @@ fn next_hops_are_programmed_and_shown() {
     );
 
     let asking = Unresolved::Asking(server, "eth0".into());
-    bench.engine.see(sight(Hop::Unknown, Some(asking)), false);
+    bench.engine.look_around(sight(Hop::Unknown, Some(asking)), false);
     assert_eq!(bench.fake.told().hops[&server], neighbour(), "the last answer is the best guess");
 
     let silent = Unresolved::Silent(server, "eth0".into());
-    bench.engine.see(sight(Hop::Unknown, Some(silent)), false);
+    bench.engine.look_around(sight(Hop::Unknown, Some(silent)), false);
     assert_eq!(bench.fake.told().hops[&server], Hop::Unknown);
     assert!(view(&mut bench).contains("neighbour 10.0.1.1 on eth0 does not answer"));
 }
@@ -225,16 +227,16 @@ fn next_hops_are_programmed_and_shown() {
 #[test]
 fn clients_ways_are_looked_up_anew_only_after_a_change() {
     let mut bench = Bench::new();
-    bench.engine.see(sight(neighbour(), None), false);
+    bench.engine.look_around(sight(neighbour(), None), false);
     assert_eq!(bench.fake.told().bumps, 1, "a new interface");
-    bench.engine.see(sight(neighbour(), None), false);
+    bench.engine.look_around(sight(neighbour(), None), false);
     assert_eq!(bench.fake.told().bumps, 1, "nothing new");
-    bench.engine.see(sight(neighbour(), None), true);
+    bench.engine.look_around(sight(neighbour(), None), true);
     assert_eq!(bench.fake.told().bumps, 2, "the kernel reported a route");
     let mut other = sight(neighbour(), None);
     let client = (4, Ipv4Addr::new(10, 0, 1, 77));
     other.host.neighbours.insert(client, crate::hops::Neighbour::Known { mac: [6; 6] });
-    bench.engine.see(other, false);
+    bench.engine.look_around(other, false);
     assert_eq!(bench.fake.told().bumps, 3, "a client's neighbour is known");
 }
 
@@ -277,10 +279,18 @@ fn baselines_are_kept_whenever_they_change() {
 fn trouble_is_kept_for_the_status() {
     let mut bench = Bench::new();
     bench.fake.told().failing = Some("bpf: EIO".into());
-    bench.engine.see(sight(neighbour(), None), false);
+    bench.engine.look_around(sight(neighbour(), None), false);
     bench.fake.told().failing = None;
-    let trouble = bench.engine.survey().unwrap().trouble;
-    assert_eq!(trouble.as_deref(), Some("next hops are stale: the data plane failed: bpf: EIO"));
+    let troubles = bench.engine.survey().unwrap().troubles;
+    assert_eq!(
+        troubles,
+        [
+            "next hops are stale: the data plane failed: bpf: EIO",
+            "cannot take over packets: the data plane failed: bpf: EIO"
+        ]
+    );
+    bench.engine.look_around(sight(neighbour(), None), false);
+    assert_eq!(bench.engine.survey().unwrap().troubles, [""; 0], "mended");
 }
 
 #[test]
@@ -291,4 +301,42 @@ fn after_detaching_there_is_nothing_to_ask() {
     assert!(matches!(bench.engine.services(), Err(EngineError::Detached)));
     assert!(matches!(bench.engine.detach(), Err(EngineError::Detached)));
     bench.engine.tick();
+}
+
+#[test]
+fn interfaces_that_come_back_are_attached_again() {
+    let mut bench = Bench::new();
+    let here = || sight(neighbour(), None);
+    let attached = |bench: &Bench| {
+        let told = bench.fake.told();
+        (told.attached.len(), told.attached.last().unwrap().0.clone())
+    };
+    bench.engine.look_around(here(), false);
+    bench.engine.look_around(here(), false);
+    assert_eq!(attached(&bench), (1, vec!["eth0".into()]));
+    bench.engine.look_around(Sight::default(), false);
+    assert_eq!(attached(&bench), (2, vec![]), "gone");
+    let mut back = here();
+    let mut eth0 = back.host.interfaces.remove(&4).unwrap();
+    eth0.ifindex = 9;
+    back.host.interfaces.insert(9, eth0);
+    bench.engine.look_around(back, false);
+    assert_eq!(attached(&bench), (3, vec!["eth0".into()]), "another one of its name");
+}
+
+#[test]
+fn answers_are_rewritten_only_where_a_server_is_this_host() {
+    let mut bench = Bench::new();
+    let mut here = sight(neighbour(), None);
+    here.host.addresses.push((4, Ipv4Addr::new(10, 0, 1, 254)));
+    bench.engine.look_around(here, false);
+    let answers = |bench: &Bench| bench.fake.told().attached.last().map(|a| a.1.clone()).unwrap();
+    bench.engine.change(&[add_service(80), add_server(80, "10.0.1.1:80")]).unwrap();
+    assert_eq!(answers(&bench), [""; 0], "another host");
+    bench.engine.change(&[add_server(80, "10.0.1.254:80")]).unwrap();
+    assert_eq!(answers(&bench), ["eth0"], "at once");
+    bench.engine.change(&[delete_server(80, "10.0.1.254:80")]).unwrap();
+    assert_eq!(answers(&bench), [""; 0]);
+    bench.engine.change(&[add_server(80, "127.0.0.1:80")]).unwrap();
+    assert_eq!(answers(&bench), ["eth0"]);
 }

@@ -24,8 +24,8 @@ pub(crate) struct Survey {
     pub(crate) plane: PlaneStatus,
     /// Set when the state could not be saved.
     pub(crate) not_saved: Option<String>,
-    /// The last failure of the daemon's own work.
-    pub(crate) trouble: Option<String>,
+    /// What the daemon's own work fails at.
+    pub(crate) troubles: Vec<String>,
 }
 
 impl Engine {
@@ -57,7 +57,7 @@ impl Engine {
             unresolved,
             plane,
             not_saved: self.not_saved.clone(),
-            trouble: self.trouble.clone(),
+            troubles: self.troubles.values().cloned().collect(),
         })
     }
 

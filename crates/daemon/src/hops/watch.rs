@@ -116,7 +116,7 @@ impl Watcher {
             }
         };
         let busy = still_asked(&sight);
-        let told = owner.ask(move |engine| engine.see(sight, ways)).await.is_some();
+        let told = owner.ask(move |engine| engine.look_around(sight, ways)).await.is_some();
         let settled = self.waiting.extract_if(.., |(of, _)| of.is_disjoint(&busy));
         for (_, tell) in settled {
             // Whoever waited may have given up.

@@ -10,6 +10,7 @@ pub(crate) struct Told {
     pub(crate) applied: Vec<Model>,
     pub(crate) hops: Hops,
     pub(crate) interfaces: Vec<Interface>,
+    pub(crate) attached: Vec<(Vec<String>, Vec<String>)>,
     pub(crate) bumps: usize,
     pub(crate) zeroed: Vec<Option<ServiceKey>>,
     pub(crate) sweeps: usize,
@@ -44,6 +45,11 @@ impl Fake {
 }
 
 impl Plane for Fake {
+    fn attach(&mut self, interfaces: &[String], answers: &[String]) -> Result<(), PlaneError> {
+        self.works()?.attached.push((interfaces.to_vec(), answers.to_vec()));
+        Ok(())
+    }
+
     fn apply(&mut self, model: &Model) -> Result<(), PlaneError> {
         let mut told = self.works()?;
         let servers: usize = model.services.iter().map(|s| s.servers.len()).sum();

@@ -1,35 +1,67 @@
 //! The data plane's crate as the daemon's [`Plane`], over either home of the tables.
 
+use tracing::{info, warn};
 use xlvs_api::{ConnectionView, Connections, InterfaceView, Stats};
-use xlvs_dataplane::{Baselines, Dataplane, Error, Home, Totals};
+use xlvs_dataplane::{Attached, Baselines, Dataplane, Error, Home, Totals, XdpMode};
 use xlvs_model::{Model, ServerKey, ServiceKey};
 
 use super::{Filter, Hops, Interface, Notice, Plane, PlaneError, PlaneStatus, ServerCounters};
 
-/// What takes a home's programs out of the kernel.
-pub(crate) type Detach<H> = Box<dyn FnOnce(H) -> Result<(), Error> + Send>;
+/// A home whose programs can be put on interfaces.
+pub(crate) trait Programs: Home + Send {
+    /// On exactly these interfaces, and the rewriting of local servers' answers on those.
+    fn attach(
+        &mut self,
+        interfaces: &[String],
+        answers: &[String],
+        mode: XdpMode,
+    ) -> Result<Vec<Attached>, Error>;
+
+    /// Takes everything out of the kernel. `answers` as they were given last.
+    fn detach(self, answers: &[String]) -> Result<(), Error>;
+}
 
 /// A data plane, and what the daemon shows of how it came to be.
 pub(crate) struct Tables<H: Home> {
     tables: Dataplane<H>,
-    interfaces: Vec<InterfaceView>,
+    mode: XdpMode,
+    attached: Vec<Attached>,
+    answers: Vec<String>,
     notes: Vec<String>,
-    detach: Detach<H>,
 }
 
 impl<H: Home> Tables<H> {
     /// `notes` are what a person should know for as long as the daemon runs.
-    pub(crate) fn new(
-        tables: Dataplane<H>,
-        interfaces: Vec<InterfaceView>,
-        notes: Vec<String>,
-        detach: Detach<H>,
-    ) -> Self {
-        Self { tables, interfaces, notes, detach }
+    pub(crate) fn new(tables: Dataplane<H>, mode: XdpMode, notes: Vec<String>) -> Self {
+        Self { tables, mode, attached: Vec::new(), answers: Vec::new(), notes }
+    }
+
+    /// Generic XDP that nobody asked for.
+    fn fallbacks(&self) -> impl Iterator<Item = String> {
+        let is_auto = self.mode == XdpMode::Auto;
+        let generic = self.attached.iter().filter(move |a| is_auto && !a.native);
+        generic.map(|a| {
+            format!("{} has no native XDP: generic XDP is used there, which is slower", a.interface)
+        })
     }
 }
 
-impl<H: Home + Send> Plane for Tables<H> {
+impl<H: Programs> Plane for Tables<H> {
+    fn attach(&mut self, interfaces: &[String], answers: &[String]) -> Result<(), PlaneError> {
+        let attached = self.tables.home_mut().attach(interfaces, answers, self.mode)?;
+        let is_new = attached != self.attached;
+        self.attached = attached;
+        self.answers = answers.to_vec();
+        if is_new {
+            for attached in &self.attached {
+                let Attached { interface, native, adopted, .. } = attached;
+                info!(native, adopted, "forwarding what comes in by {interface}");
+            }
+            self.fallbacks().for_each(|fallback| warn!("{fallback}"));
+        }
+        Ok(())
+    }
+
     fn apply(&mut self, model: &Model) -> Result<(), PlaneError> {
         Ok(self.tables.apply(model)?)
     }
@@ -88,11 +120,11 @@ impl<H: Home + Send> Plane for Tables<H> {
         let counted = self.tables.reasons()?;
         let packets = counted.into_iter().map(|(reason, n)| (reason.name().to_owned(), n));
         Ok(PlaneStatus {
-            interfaces: self.interfaces.clone(),
+            interfaces: self.attached.iter().map(view).collect(),
             entries: usage.entries,
             capacity: usage.capacity,
             packets: packets.collect(),
-            notes: self.notes.clone(),
+            notes: self.fallbacks().chain(self.notes.iter().cloned()).collect(),
         })
     }
 
@@ -109,7 +141,7 @@ impl<H: Home + Send> Plane for Tables<H> {
     }
 
     fn detach(self: Box<Self>) -> Result<(), PlaneError> {
-        Ok((self.detach)(self.tables.into_home())?)
+        Ok(self.tables.into_home().detach(&self.answers)?)
     }
 }
 
@@ -121,6 +153,11 @@ impl From<Error> for PlaneError {
             _ => Self::Failed(format!("{e}{hint}")),
         }
     }
+}
+
+fn view(attached: &Attached) -> InterfaceView {
+    let xdp_mode = if attached.native { "native" } else { "generic" };
+    InterfaceView { name: attached.interface.clone(), xdp_mode: xdp_mode.to_owned() }
 }
 
 fn stats(totals: Totals) -> Stats {
@@ -142,7 +179,38 @@ mod tests {
     fn plane(dests: u32) -> Box<dyn Plane> {
         let sizes = Sizes { services: 8, plans: 32, orders: 64, dests, ports: 4, conns: 64 };
         let tables = Dataplane::new(Memory::new(sizes), Baselines::default()).unwrap();
-        Box::new(Tables::new(tables, Vec::new(), vec!["a note".into()], Box::new(|_| Ok(()))))
+        Box::new(Tables::new(tables, XdpMode::Auto, vec!["a note".into()]))
+    }
+
+    /// `eth0` has native XDP, other interfaces have not.
+    impl Programs for Memory {
+        fn attach(
+            &mut self,
+            interfaces: &[String],
+            _answers: &[String],
+            mode: XdpMode,
+        ) -> Result<Vec<Attached>, Error> {
+            let attached = (1..).zip(interfaces).map(|(ifindex, interface)| {
+                let native = interface == "eth0" && mode != XdpMode::Generic;
+                Attached { interface: interface.clone(), ifindex, native, adopted: false }
+            });
+            Ok(attached.collect())
+        }
+
+        fn detach(self, _answers: &[String]) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_fallback_is_announced() {
+        let mut plane = plane(8);
+        plane.attach(&["eth0".into(), "eth1".into()], &[]).unwrap();
+        let status = plane.status().unwrap();
+        let modes: Vec<_> = status.interfaces.iter().map(|i| i.xdp_mode.as_str()).collect();
+        assert_eq!(modes, ["native", "generic"]);
+        let fallback = "eth1 has no native XDP: generic XDP is used there, which is slower";
+        assert_eq!(status.notes, [fallback, "a note"]);
     }
 
     fn model(servers: u8) -> Model {

@@ -20,7 +20,7 @@ fn survey(method: Method) -> Survey {
     host.interfaces.insert(4, eth0);
     host.addresses.push((4, "10.0.0.1".parse().unwrap()));
     let plane = PlaneStatus::default();
-    Survey { model, host, unresolved: Vec::new(), plane, not_saved: None, trouble: None }
+    Survey { model, host, unresolved: Vec::new(), plane, not_saved: None, troubles: Vec::new() }
 }
 
 fn eth0(is_generic: bool, merging: &[&'static str]) -> InterfaceFacts {
@@ -51,7 +51,7 @@ fn a_director_without_worries_says_nothing() {
 fn each_worry_says_what_to_do() {
     type Worry = fn(&mut Survey, &mut InterfaceFacts, &mut Option<bool>);
     let rows: [(Worry, &str); 10] = [
-        (|s, _, _| s.trouble = Some("next hops are stale".into()), "next hops are stale"),
+        (|s, _, _| s.troubles.push("next hops are stale".into()), "next hops are stale"),
         (
             |s, _, _| s.not_saved = Some("disk full".into()),
             "the state is in force but not saved: disk full",

@@ -27,7 +27,9 @@ impl Served {
         let (publish, _) = watch::channel(BTreeSet::new());
         let (wishes, granted) = mpsc::channel(4);
         let plane = Box::new(fake.clone());
-        let engine = Engine::start(plane, Model::default(), None, publish, wishes.clone()).unwrap();
+        let engine =
+            Engine::start(plane, Model::default(), Vec::new(), None, publish, wishes.clone())
+                .unwrap();
         let (engine, _) = Owner::start(engine, Duration::from_mins(1)).unwrap();
         let (detached, was_detached) = mpsc::channel(1);
         let app = App {
