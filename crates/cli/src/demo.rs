@@ -10,6 +10,7 @@ mod table;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+
 use narrator::Narrator;
 use stage::Stage;
 use xlvs_testkit::{Error, interrupt, kept, remove, sweep};
@@ -33,7 +34,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     if !rustix::process::geteuid().is_root() {
         bail!(
-            "the demo makes network namespaces and loads programs into the kernel, as only root may. Try: sudo xlvs demo"
+            "the demo makes network namespaces and loads programs into the kernel, as only root \
+             may. Try: sudo xlvs demo"
         );
     }
     let mut narrator = Narrator::new();

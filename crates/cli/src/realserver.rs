@@ -18,6 +18,7 @@ use std::{
 };
 
 use anyhow::{Result, bail, ensure};
+
 use record::{Record, Vip};
 use xlvs_testkit::{netlink::Netlink, netns};
 
@@ -120,7 +121,8 @@ impl Host {
             if let Some(other) = self.record.vips.get(vip).filter(|known| known.mode != mode) {
                 let other = other.mode.name();
                 bail!(
-                    "{vip} is in force with --mode {other}: first `xlvs realserver stop --vip {vip}`"
+                    "{vip} is in force with --mode {other}: first \
+                     `xlvs realserver stop --vip {vip}`"
                 );
             }
         }
@@ -245,7 +247,8 @@ impl Host {
                 let others = usable.map(|link| link.name);
                 let names: Vec<_> = [one.name, other.name].into_iter().chain(others).collect();
                 bail!(
-                    "which interface do tunnelled packets come in by? Give --interface with one of: {}",
+                    "which interface do tunnelled packets come in by? \
+                     Give --interface with one of: {}",
                     names.join(", ")
                 )
             }

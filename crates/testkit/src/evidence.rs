@@ -1,11 +1,12 @@
 //! What a test that fails leaves behind: every wire's frames as pcap files and every log.
 
-use crate::{Lab, Result, capture::Capture, error::Tried};
 use std::{
     fs,
     path::{Path, PathBuf},
     thread,
 };
+
+use crate::{Lab, Result, capture::Capture, error::Tried};
 
 /// Collects while it lives; writes only if it is dropped by a panic. Make it after the lab, so that
 /// it goes first.

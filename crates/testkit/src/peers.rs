@@ -4,8 +4,6 @@
 //! `GET /` answers with the server's name; `GET /bytes/N` with N bytes of a known sequence; `PUT`
 //! takes any body and answers whether it was that sequence. A connection carries one request.
 
-use crate::{Error, Host, Result, error::Tried};
-use rustix::net::{AddressFamily, SocketType, bind, connect, socket, sockopt};
 use std::{
     collections::BTreeMap,
     io::{self, BufRead, BufReader, Read, Write},
@@ -17,6 +15,10 @@ use std::{
     thread::{self, JoinHandle},
     time::Duration,
 };
+
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket, sockopt};
+
+use crate::{Error, Host, Result, error::Tried};
 
 /// A server on a host. Dropped, it ends.
 #[derive(Debug)]
@@ -93,7 +95,8 @@ impl Load {
         host.enter(|| self.run_here())
     }
 
-    fn run_here(&self) -> Tally {
+    /// Sends it from the calling thread's namespace.
+    pub fn run_here(&self) -> Tally {
         let (next, tally) = (AtomicUsize::new(0), Mutex::new(Tally::default()));
         let worker = || {
             loop {

@@ -14,6 +14,7 @@ use rustix::{
     fs::statfs,
     mount::{MountFlags, UnmountFlags, mount, unmount},
 };
+
 use xlvs_testkit::netns;
 
 /// What came through the tunnel.
@@ -93,7 +94,10 @@ fn attach(pins: &Path, interface: &str) -> Result<()> {
     program.load().context("the kernel refuses the program `decap`")?;
     let attached = program.attach(interface, XdpMode::default());
     let id = attached.with_context(|| {
-        format!("attach to {interface} (if it is busy, another XDP program is on it: `ip link show {interface}`)")
+        format!(
+            "attach to {interface} (if it is busy, another XDP program is on it: \
+             `ip link show {interface}`)"
+        )
     })?;
     let link = program.take_link(id).context("take the link")?;
     let link = FdLink::try_from(link).map_err(|error| {

@@ -1,0 +1,119 @@
+//! A lab with `xlvs` on its hosts: what the tests in namespaces share.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "each test uses its part, and a failing test is a panic"
+)]
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use xlvs_testkit::{Lab, Plan, Process, wait_until};
+
+/// The program under test.
+pub(crate) const XLVS: &str = env!("CARGO_BIN_EXE_xlvs");
+/// Longer than anything here takes.
+pub(crate) const LONG: Duration = Duration::from_mins(1);
+
+/// Hosts, and the programs that run on them.
+pub(crate) struct Site {
+    /// Ended before the lab goes.
+    processes: Vec<Process>,
+    /// The hosts.
+    pub(crate) lab: Lab,
+}
+
+impl Site {
+    /// Builds it, with `ipvsadm` on every host's path; `None`, with a reason printed, without root.
+    pub(crate) fn build(plan: &Plan) -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: making network namespaces needs root");
+            return None;
+        }
+        let site = Self { processes: Vec::new(), lab: Lab::build(plan).unwrap() };
+        let folder = site.lab.folder();
+        site.xlvs("director", &format!("install-faces {}", folder.display()));
+        Some(site)
+    }
+
+    /// Where a failing test's evidence goes.
+    pub(crate) fn evidence_folder() -> PathBuf {
+        env::temp_dir().join("xlvs-evidence")
+    }
+
+    fn command(&self, host: &str, program: &Path) -> Command {
+        let mut command = self.lab.host(host).command(program).unwrap();
+        let path = env::var("PATH").unwrap_or_default();
+        command
+            .env("PATH", format!("{}:{path}:/usr/sbin:/sbin", self.lab.folder().display()))
+            .env("XLVS_RUN_DIR", self.lab.folder().join("run"))
+            .env("XLVS_STATE_DIR", self.lab.folder().join("state"))
+            .env_remove("XLVS_INSTANCE");
+        command
+    }
+
+    /// Runs a program to its end; it must succeed and complain of nothing.
+    pub(crate) fn run(&self, host: &str, program: impl AsRef<Path>, args: &[&str]) -> String {
+        let mut command = self.command(host, program.as_ref());
+        command.args(args);
+        let output = self.lab.host(host).run(command, LONG).unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        let good = output.status.success() && told.is_empty();
+        assert!(good, "{args:?} on {host}: {told}\n{}", self.lab.logs());
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs `xlvs` with these words.
+    pub(crate) fn xlvs(&self, host: &str, args: &str) -> String {
+        self.run(host, XLVS, &args.split_whitespace().collect::<Vec<_>>())
+    }
+
+    /// Starts `xlvs` with these words and waits until it says that it is ready. The number of the
+    /// process is for [`Self::kill`].
+    pub(crate) fn start(&mut self, host: &str, args: &str, ready: &str) -> usize {
+        let mut command = self.command(host, Path::new(XLVS));
+        let words: Vec<_> = args.split_whitespace().collect();
+        command.args(&words);
+        let log = self.lab.host(host).log_path(words[0]);
+        let before = std::fs::read_to_string(log).unwrap_or_default().matches(ready).count();
+        let mut process = self.lab.host(host).spawn(words[0], command).unwrap();
+        let started = wait_until(&format!("{args} to be ready"), LONG, || {
+            let ready = process.log().matches(ready).count() > before;
+            (ready || process.ended().is_some()).then_some(())
+        });
+        let runs = started.is_ok() && process.ended().is_none();
+        assert!(runs, "{args} on {host}: {}", process.log());
+        self.processes.push(process);
+        self.processes.len() - 1
+    }
+
+    /// Starts the director's daemon.
+    pub(crate) fn start_director(&mut self, args: &str) -> usize {
+        self.start("director", &format!("run {args}"), "xlvs: ready")
+    }
+
+    /// Kills a process of [`Self::start`], as a crash would.
+    pub(crate) fn kill(&mut self, number: usize) {
+        self.processes[number].kill();
+    }
+
+    /// Waits until the director knows every server's Ethernet address: a SYN before that would be
+    /// dropped and tried again a second later, and rounds would not come out even.
+    pub(crate) fn await_next_hops(&self) {
+        wait_until("the director to find its servers", LONG, || {
+            let list = self.xlvs("director", "server list -o json");
+            (!list.contains("unresolved")).then_some(())
+        })
+        .unwrap();
+    }
+
+    /// What a host's program has written.
+    pub(crate) fn log(&self, host: &str, label: &str) -> String {
+        std::fs::read_to_string(self.lab.host(host).log_path(label)).unwrap()
+    }
+}
