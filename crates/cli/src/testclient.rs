@@ -14,6 +14,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+
 use sources::Sources;
 
 /// Talk to a test server, by hand or with many connections.

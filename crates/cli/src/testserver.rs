@@ -15,11 +15,12 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use dialogue::{Dialogue, Heard};
 use rustix::{
     event::{PollFd, PollFlags, poll},
     process::{Resource, Rlimit, getrlimit, setrlimit},
 };
+
+use dialogue::{Dialogue, Heard};
 
 /// Answer every line with this host's name.
 #[derive(Debug, clap::Args)]
