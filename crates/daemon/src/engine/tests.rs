@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use xlvs_dataplane::Baselines;
+use xlvs_dataplane::{Baselines, ServiceBase};
 use xlvs_model::{Method, Scheduler, Server};
 
 use super::*;
@@ -266,10 +266,10 @@ fn baselines_are_kept_whenever_they_change() {
         Store::new(bench.dir.path(), "default").load().unwrap().unwrap().counters.services.len()
     };
     assert_eq!(kept(&bench), 0);
-    bench.fake.told().baselines.services.insert(service(80), Default::default());
+    bench.fake.told().baselines.services.insert(service(80), ServiceBase::default());
     bench.engine.zero(None).unwrap();
     assert_eq!(kept(&bench), 1, "zeroed");
-    bench.fake.told().baselines.services.insert(service(81), Default::default());
+    bench.fake.told().baselines.services.insert(service(81), ServiceBase::default());
     bench.fake.told().frees = true;
     bench.engine.tick();
     assert_eq!(kept(&bench), 2, "a removed server's counters moved to its service's");

@@ -47,13 +47,24 @@ pub(crate) fn place() -> anyhow::Result<Place> {
     Ok(Place { identity: format!("{dev}:{inode}"), default_name, is_numbered: !is_host })
 }
 
-/// The file of a namespace of the host: that of process 1, or where that is not ours to see (a
-/// sandbox) that of our oldest ancestor, which was there before anybody entered anything.
+/// The file of a namespace of the host: that of process 1. Where that is not ours to see (a sandbox)
+/// that of our oldest ancestor, which was there before anybody entered anything, or if we are
+/// orphaned that of the oldest process there is.
 pub(crate) fn host_namespace(kind: &str) -> PathBuf {
     let of = |pid: u32| PathBuf::from(format!("/proc/{pid}/ns/{kind}"));
     let visible = |pid: &u32| fs::metadata(of(*pid)).is_ok();
-    let oldest = ancestors().into_iter().rev().find(visible);
-    oldest.map_or_else(|| PathBuf::from(format!("/proc/self/ns/{kind}")), of)
+    let ancestor = ancestors().into_iter().rev().find(visible);
+    let oldest = || processes().into_iter().find(visible);
+    of(ancestor.or_else(oldest).unwrap_or_else(std::process::id))
+}
+
+/// All processes, those of the lowest number first.
+fn processes() -> Vec<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut found: Vec<u32> =
+        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    found.sort_unstable();
+    found
 }
 
 /// Device and inode identify a namespace.

@@ -23,7 +23,7 @@ pub(crate) trait Programs: Home + Send {
 
 /// A data plane, and what the daemon shows of how it came to be.
 pub(crate) struct Tables<H: Home> {
-    tables: Dataplane<H>,
+    plane: Dataplane<H>,
     mode: XdpMode,
     attached: Vec<Attached>,
     answers: Vec<String>,
@@ -33,7 +33,7 @@ pub(crate) struct Tables<H: Home> {
 impl<H: Home> Tables<H> {
     /// `notes` are what a person should know for as long as the daemon runs.
     pub(crate) fn new(tables: Dataplane<H>, mode: XdpMode, notes: Vec<String>) -> Self {
-        Self { tables, mode, attached: Vec::new(), answers: Vec::new(), notes }
+        Self { plane: tables, mode, attached: Vec::new(), answers: Vec::new(), notes }
     }
 
     /// Generic XDP that nobody asked for.
@@ -48,7 +48,7 @@ impl<H: Home> Tables<H> {
 
 impl<H: Programs> Plane for Tables<H> {
     fn attach(&mut self, interfaces: &[String], answers: &[String]) -> Result<(), PlaneError> {
-        let attached = self.tables.home_mut().attach(interfaces, answers, self.mode)?;
+        let attached = self.plane.home_mut().attach(interfaces, answers, self.mode)?;
         let is_new = attached != self.attached;
         self.attached = attached;
         self.answers = answers.to_vec();
@@ -63,11 +63,11 @@ impl<H: Programs> Plane for Tables<H> {
     }
 
     fn apply(&mut self, model: &Model) -> Result<(), PlaneError> {
-        Ok(self.tables.apply(model)?)
+        Ok(self.plane.apply(model)?)
     }
 
     fn set_hops(&mut self, hops: &Hops) -> Result<(), PlaneError> {
-        Ok(self.tables.set_hops(hops)?)
+        Ok(self.plane.set_hops(hops)?)
     }
 
     fn set_interfaces(&mut self, interfaces: &[Interface]) -> Result<(), PlaneError> {
@@ -77,11 +77,11 @@ impl<H: Programs> Plane for Tables<H> {
             mtu: i.mtu,
         };
         let interfaces: Vec<_> = interfaces.iter().map(plain).collect();
-        Ok(self.tables.set_interfaces(&interfaces)?)
+        Ok(self.plane.set_interfaces(&interfaces)?)
     }
 
     fn bump_routes(&mut self) -> Result<(), PlaneError> {
-        Ok(self.tables.bump_routes()?)
+        Ok(self.plane.bump_routes()?)
     }
 
     fn server_counters(
@@ -89,21 +89,21 @@ impl<H: Programs> Plane for Tables<H> {
         service: &ServiceKey,
         server: &ServerKey,
     ) -> Result<ServerCounters, PlaneError> {
-        let counters = self.tables.server_counters(service, server)?;
+        let counters = self.plane.server_counters(service, server)?;
         let xlvs_dataplane::LiveCount { active, inactive } = counters.live;
         Ok(ServerCounters { active, inactive, stats: stats(counters.totals) })
     }
 
     fn service_stats(&mut self, service: &ServiceKey) -> Result<Stats, PlaneError> {
-        Ok(stats(self.tables.service_totals(service)?))
+        Ok(stats(self.plane.service_totals(service)?))
     }
 
     fn zero(&mut self, service: Option<&ServiceKey>) -> Result<(), PlaneError> {
-        Ok(self.tables.zero(service)?)
+        Ok(self.plane.zero(service)?)
     }
 
     fn connections(&mut self, filter: &Filter, limit: usize) -> Result<Connections, PlaneError> {
-        let (found, truncated) = self.tables.connections(filter, limit)?;
+        let (found, truncated) = self.plane.connections(filter, limit)?;
         let view = |c: xlvs_dataplane::Connection| ConnectionView {
             service: c.service,
             client: c.client,
@@ -116,8 +116,8 @@ impl<H: Programs> Plane for Tables<H> {
     }
 
     fn status(&mut self) -> Result<PlaneStatus, PlaneError> {
-        let usage = self.tables.usage()?;
-        let counted = self.tables.reasons()?;
+        let usage = self.plane.usage()?;
+        let counted = self.plane.reasons()?;
         let packets = counted.into_iter().map(|(reason, n)| (reason.name().to_owned(), n));
         Ok(PlaneStatus {
             interfaces: self.attached.iter().map(view).collect(),
@@ -129,19 +129,19 @@ impl<H: Programs> Plane for Tables<H> {
     }
 
     fn baselines(&self) -> Baselines {
-        self.tables.baselines().clone()
+        self.plane.baselines().clone()
     }
 
     fn sweep(&mut self, budget: usize) -> Result<bool, PlaneError> {
-        Ok(self.tables.sweep(budget)?.freed > 0)
+        Ok(self.plane.sweep(budget)?.freed > 0)
     }
 
     fn notices(&mut self) -> Result<Vec<Notice>, PlaneError> {
-        Ok(self.tables.notices()?)
+        Ok(self.plane.notices()?)
     }
 
     fn detach(self: Box<Self>) -> Result<(), PlaneError> {
-        Ok(self.tables.into_home().detach(&self.answers)?)
+        Ok(self.plane.into_home().detach(&self.answers)?)
     }
 }
 
