@@ -29,13 +29,19 @@ pub(crate) use view::Survey;
 pub(crate) enum EngineError {
     /// The data plane failed.
     #[error("the data plane failed: {0}")]
-    Plane(#[from] PlaneError),
+    Plane(PlaneError),
     /// There is no data plane any more.
     #[error("the director was detached")]
     Detached,
     /// There is no such thing.
     #[error("{0}")]
     NoSuch(Fault),
+}
+
+impl From<PlaneError> for EngineError {
+    fn from(e: PlaneError) -> Self {
+        Self::Plane(e)
+    }
 }
 
 /// Where the state is kept, and what is kept beside the model.

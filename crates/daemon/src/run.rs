@@ -73,17 +73,21 @@ pub(crate) fn run_with(
     let run_dir = RunDir::take(&args.run_dir, &instance, &place.identity)?;
     let bpf = run_dir.bpf();
     let ending = direct(&args, &place, &instance, &run_dir, open);
-    let leaves_nothing = match &ending {
-        Ok(ending) => *ending == Ending::Detached,
-        Err(_) => host::is_empty(&bpf),
+    let stays = match &ending {
+        Ok(ending) => *ending == Ending::Left,
+        Err(_) => host::forwards(&bpf),
     };
-    if leaves_nothing {
-        host::unmount(&bpf)?;
-        run_dir.remove()?;
-    } else {
-        run_dir.leave()?;
-    }
-    ending.map(|_| ExitCode::SUCCESS)
+    let tidied = if stays { run_dir.leave().map_err(Into::into) } else { remove(run_dir) };
+    ending?;
+    tidied.map(|()| ExitCode::SUCCESS)
+}
+
+/// Nothing stays behind of an instance that forwards nothing.
+fn remove(run_dir: RunDir) -> anyhow::Result<()> {
+    let bpf = run_dir.bpf();
+    host::clear(&bpf)?;
+    host::unmount(&bpf)?;
+    Ok(run_dir.remove()?)
 }
 
 /// How it ended.

@@ -43,12 +43,12 @@ pub(crate) struct Saved {
 #[derive(Debug, Error)]
 pub(crate) enum StoreError {
     /// The file is there but cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}: {why}")]
     Read {
         /// The state file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        why: io::Error,
     },
     /// The file is no state file.
     #[error(
@@ -77,12 +77,12 @@ pub(crate) enum StoreError {
         found: u32,
     },
     /// The new state could not be written; the old file is as it was.
-    #[error("cannot write {path}: {source}; the old state is kept there")]
+    #[error("cannot write {path}: {why}; the old state is kept there")]
     Write {
         /// The state file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        why: io::Error,
     },
 }
 
@@ -110,13 +110,13 @@ impl Store {
         match fs::read(&self.path) {
             Ok(bytes) => parse(&bytes, &self.path).map(Some),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(StoreError::Read { path: path(), source }),
+            Err(why) => Err(StoreError::Read { path: path(), why }),
         }
     }
 
     /// Replaces what was saved.
     pub(crate) fn save(&self, saved: &Saved) -> Result<(), StoreError> {
-        self.write(saved).map_err(|source| StoreError::Write { path: self.path.clone(), source })
+        self.write(saved).map_err(|why| StoreError::Write { path: self.path.clone(), why })
     }
 
     fn write(&self, saved: &Saved) -> io::Result<()> {

@@ -44,20 +44,36 @@ impl Bpffs {
 /// Takes a mounted bpffs away. The process must have one thread again, or share its mounts with the
 /// host.
 pub(crate) fn unmount(mount_point: &Path) -> anyhow::Result<()> {
-    let done = in_host_mounts(|| {
-        match rustix::mount::unmount(mount_point, UnmountFlags::DETACH) {
-            // No mount point, or no such folder: gone already.
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => Ok(()),
-            result => result.map_err(io::Error::from),
-        }
-    });
-    done.with_context(|| format!("cannot unmount {}", mount_point.display()))
+    // A mount namespace made after the mount may have a copy that nobody unmounts with it.
+    in_host_mounts(|| unmount_here(mount_point))
+        .and_then(|()| unmount_here(mount_point))
+        .with_context(|| format!("cannot unmount {}", mount_point.display()))
 }
 
-/// Nothing is pinned there, or nothing is mounted.
-pub(crate) fn is_empty(mount_point: &Path) -> bool {
-    let first = in_host_mounts(|| Ok(fs::read_dir(mount_point)?.next().is_some()));
-    !first.unwrap_or(false)
+fn unmount_here(mount_point: &Path) -> io::Result<()> {
+    use rustix::io::Errno;
+    match rustix::mount::unmount(mount_point, UnmountFlags::DETACH) {
+        // No mount point, or no such folder: gone already.
+        Err(Errno::INVAL | Errno::NOENT) => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+/// Programs of a director are attached by pins there.
+pub(crate) fn forwards(mount_point: &Path) -> bool {
+    in_host_mounts(|| Ok(has_links(mount_point))).unwrap_or(true)
+}
+
+/// The same, in this mount namespace.
+pub(crate) fn has_links(mount_point: &Path) -> bool {
+    // Other entries say nothing: tables forward nothing, and the kernel has files of its own here.
+    fs::read_dir(mount_point.join("links")).is_ok_and(|mut links| links.next().is_some())
+}
+
+/// Removes what a start that failed has pinned.
+pub(crate) fn clear(mount_point: &Path) -> anyhow::Result<()> {
+    in_host_mounts(|| xlvs_dataplane::remove_pins(mount_point).map_err(io::Error::other))
+        .with_context(|| format!("cannot clear {}", mount_point.display()))
 }
 
 /// Does something in the host's mount namespace and comes back.

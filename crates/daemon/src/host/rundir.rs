@@ -11,6 +11,8 @@ use std::{
 
 use thiserror::Error;
 
+use crate::host::bpffs::has_links;
+
 /// An instance's run directory, held.
 #[derive(Debug)]
 pub(crate) struct RunDir {
@@ -53,12 +55,12 @@ pub(crate) enum RunDirError {
     #[error("`{0}` cannot be an instance's name: use letters, digits, `-`, `_` and `.`")]
     Name(String),
     /// The file system refused.
-    #[error("cannot use {path}: {source}")]
+    #[error("cannot use {path}: {why}")]
     Io {
         /// Which file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        why: io::Error,
     },
 }
 
@@ -82,8 +84,8 @@ impl RunDir {
                 let (name, pid) = (name.to_owned(), recorded(&path, "pid"));
                 return Err(RunDirError::Running { name, pid });
             }
-            Err(TryLockError::Error(source)) => {
-                return Err(RunDirError::Io { path: path.join("lock"), source });
+            Err(TryLockError::Error(why)) => {
+                return Err(RunDirError::Io { path: path.join("lock"), why });
             }
         }
         let taken = Self { path, _lock: lock };
@@ -142,8 +144,7 @@ fn refuse_others(run_dir: &Path, name: &str, identity: &str) -> Result<(), RunDi
         if is_held(&path.join("lock")) {
             return Err(RunDirError::Taken { name: other, pid: recorded(&path, "pid") });
         }
-        let pins = fs::read_dir(path.join("bpf")).map(|mut pins| pins.next().is_some());
-        if pins.unwrap_or(false) {
+        if has_links(&path.join("bpf")) {
             return Err(RunDirError::Left { name: other });
         }
     }
@@ -178,7 +179,7 @@ fn remove(path: &Path) -> Result<(), RunDirError> {
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> RunDirError {
-    move |source| RunDirError::Io { path: path.to_owned(), source }
+    move |why| RunDirError::Io { path: path.to_owned(), why }
 }
 
 fn process(pid: Option<&String>) -> String {
@@ -243,7 +244,7 @@ mod tests {
     fn forwarding_that_a_stopped_instance_left_is_not_overlooked() {
         let dir = tempfile::tempdir().unwrap();
         let first = RunDir::take(dir.path(), "a", "4:1").unwrap();
-        fs::create_dir_all(first.bpf().join("pins")).unwrap();
+        fs::create_dir_all(first.bpf().join("links/xdp_3_native")).unwrap();
         first.leave().unwrap();
         let refused = RunDir::take(dir.path(), "b", "4:1").unwrap_err().to_string();
         assert!(refused.contains("--instance a"), "{refused}");
