@@ -2,7 +2,9 @@
 
 use std::{
     fmt::Write,
-    fs, panic,
+    fs,
+    os::fd::OwnedFd,
+    panic,
     path::PathBuf,
     sync::{
         Arc, Mutex, Once,
@@ -14,6 +16,7 @@ use crate::{
     Error, Host, HostPlan, LinkPlan, Plan, Result,
     netlink::VethEnd,
     offload::Offload,
+    pass,
     record::{self, Record},
 };
 
@@ -24,6 +27,8 @@ pub struct Lab {
     hosts: Vec<Host>,
     switch: Host,
     record: Arc<Record>,
+    /// For the switch's ports.
+    pass: OwnedFd,
     kept: bool,
 }
 
@@ -55,6 +60,7 @@ impl Lab {
             hosts: Vec::new(),
             switch,
             record: Arc::clone(record),
+            pass: pass::load()?,
             kept: false,
         };
         let mut wires = 0;
@@ -85,8 +91,8 @@ impl Lab {
             end.offload(name, Offload::TcpSegmentation, false)?;
             end.offload(name, Offload::LateSegmentation, false)?;
         }
-        // ...and a veth takes frames from XDP only if its peer polls, which GRO makes it do.
-        self.switch.offload(port, Offload::ReceiveMerging, true)?;
+        // ...and a veth delivers frames from XDP only to a peer that has a program too.
+        netlink.attach_xdp(port, &self.pass)?;
         netlink.set_up(port, true)?;
         host.netlink().set_up(interface, true)
     }

@@ -17,6 +17,7 @@ mod lab;
 pub mod netlink;
 pub mod netns;
 pub mod offload;
+mod pass;
 pub mod peers;
 mod plan;
 mod process;

@@ -105,6 +105,16 @@ impl Netlink {
         self.exchange(request).tried(|| format!("plug {name} into {bridge}")).map(drop)
     }
 
+    /// Attaches an XDP program to an interface, in the driver; it stays as long as the interface.
+    pub fn attach_xdp(&self, name: &str, program: &OwnedFd) -> Result<()> {
+        let header = link_header(self.index(name)?, 0, 0);
+        let request = Request::new(libc::RTM_NEWLINK, ACK, &header).nest(IFLA_XDP, |xdp| {
+            xdp.number(IFLA_XDP_FD, program.as_raw_fd().cast_unsigned())
+                .number(IFLA_XDP_FLAGS, XDP_FLAGS_DRV_MODE)
+        });
+        self.exchange(request).tried(|| format!("attach an XDP program to {name}")).map(drop)
+    }
+
     /// Sets an interface up or down.
     pub fn set_up(&self, name: &str, up: bool) -> Result<()> {
         let up_flag = libc::IFF_UP.cast_unsigned();
@@ -345,6 +355,10 @@ const IFINFO: usize = 16;
 const IFADDR: usize = 8;
 const FAMILY_INET: u8 = 2;
 const VETH_INFO_PEER: u16 = 1;
+const IFLA_XDP: u16 = 43 | 0x8000; // NLA_F_NESTED, which this one insists on
+const IFLA_XDP_FD: u16 = 1;
+const IFLA_XDP_FLAGS: u16 = 3;
+const XDP_FLAGS_DRV_MODE: u32 = 4;
 
 const REQUEST: u16 = 0x1;
 const ACK: u16 = 0x4;

@@ -1,8 +1,7 @@
 //! An interface's offloads, as `ethtool -K` sets them.
 //!
 //! XDP sees frames as the sending host made them: with checksums left to "the hardware" they are
-//! incomplete, with segmentation left to it they are longer than the MTU. And a veth takes frames
-//! from XDP (`XDP_TX`, `XDP_REDIRECT`) only if GRO is on at its other end.
+//! incomplete, with segmentation left to it they are longer than the MTU.
 #![allow(unsafe_code, reason = "SIOCETHTOOL takes a pointer to a structure of its own")]
 
 use std::{io, os::fd::AsRawFd};

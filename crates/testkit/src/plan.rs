@@ -94,7 +94,9 @@ impl Plan {
     /// (`rs1`...) all on the bridge `lan`.
     ///
     /// 172.16.0.0/16. Client 172.16.0.100, its further addresses from 172.16.16.1 on; director
-    /// 172.16.0.113, which is the virtual address too; servers from 172.16.0.114 on.
+    /// 172.16.0.110 and the virtual address 172.16.0.113; servers from 172.16.0.114 on. (A director
+    /// needs an address besides the virtual one: a server that has that itself takes an ARP request
+    /// from it for a forgery, and does not answer.)
     pub fn one_arm(servers: u8, client_addresses: u16) -> Self {
         let lan = |address| Net { address, prefix: 16 };
         let mut clients = vec![lan(Ipv4Addr::new(172, 16, 0, 100))];
@@ -103,7 +105,11 @@ impl Plan {
         );
         let mut hosts = vec![
             HostPlan::new("client").link("eth0", "lan", clients),
-            HostPlan::new("director").link("eth0", "lan", vec![lan(ONE_ARM_VIP)]),
+            HostPlan::new("director").link(
+                "eth0",
+                "lan",
+                vec![lan(Ipv4Addr::new(172, 16, 0, 110)), Net::host(ONE_ARM_VIP)],
+            ),
         ];
         hosts.extend((1..=servers).map(|number| {
             let address = Ipv4Addr::new(172, 16, 0, 113 + number);

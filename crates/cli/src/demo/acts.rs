@@ -20,7 +20,7 @@ pub(super) fn all(stage: &mut Stage<'_>) -> Result<()> {
 fn introduce(stage: &Stage<'_>) {
     stage.narrator.say(&format!(
         "Five hosts on one network, each a network namespace of this machine:\n  \
-         client 172.16.0.100, director {VIP} (the virtual address too),\n  \
+         client 172.16.0.100, director 172.16.0.110 with the virtual address {VIP},\n  \
          real servers rs1 172.16.0.114, rs2 172.16.0.115, rs3 172.16.0.116."
     ));
 }

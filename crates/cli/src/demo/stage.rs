@@ -18,7 +18,7 @@ use super::{
 use crate::testclient::tally::Tally;
 use xlvs_testkit::{Host, Lab, Net, Plan, Process, wait_until};
 
-/// The virtual address, which is the director's own, as in the seed.
+/// The virtual address, as in the seed.
 pub(super) const VIP: &str = "172.16.0.113";
 /// The service.
 pub(super) const SERVICE: &str = "172.16.0.113:2100";
@@ -269,7 +269,7 @@ fn read_tally(text: &str) -> Result<Tally> {
 }
 
 const CLIENT: Ipv4Addr = Ipv4Addr::new(172, 16, 0, 100);
-const DIRECTOR: Ipv4Addr = Ipv4Addr::new(172, 16, 0, 113);
+const DIRECTOR: Ipv4Addr = Ipv4Addr::new(172, 16, 0, 110);
 const READY: &str = "xlvs: ready";
 const MOMENT: Duration = Duration::from_secs(10);
 const LONG: Duration = Duration::from_secs(30);
