@@ -1,6 +1,8 @@
 //! The engine: the model, the data plane that carries it out, and the file that keeps it. Owned by
 //! one thread (`owner`), so changes happen in the order they came, each wholly or not at all.
 
+mod view;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr},
@@ -19,8 +21,6 @@ use crate::{
     plane::{Filter, Hops, Notice, Plane, PlaneError},
     store::{Saved, Store},
 };
-
-mod view;
 
 pub(crate) use view::Survey;
 
@@ -90,7 +90,8 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Puts `model` in force, for what will come in by `interfaces`. `saving` is `None` for a director that keeps no state.
+    /// Puts `model` in force, for what will come in by `interfaces`. `saving` is `None` for a
+    /// director that keeps no state.
     pub(crate) fn start(
         mut plane: Box<dyn Plane>,
         model: Model,

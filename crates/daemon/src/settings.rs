@@ -30,7 +30,10 @@ pub(crate) enum SettingsError {
     #[error("which interface do packets come in by? Try --interface with one of: {}", list(.0))]
     NoInterface(Vec<String>),
     /// There is no such interface.
-    #[error("there is no interface `{name}` to direct on; this namespace has: {}", list(.candidates))]
+    #[error(
+        "there is no interface `{name}` to direct on; this namespace has: {}",
+        list(.candidates)
+    )]
     NoSuchInterface {
         /// As it was given.
         name: String,

@@ -52,8 +52,8 @@ pub(crate) enum StoreError {
     },
     /// The file is no state file.
     #[error(
-        "{path}, line {line}, column {column}: {why}; it is left as it is: mend it, or move it away \
-         to start with nothing"
+        "{path}, line {line}, column {column}: {why}; it is left as it is: mend it, or move it \
+         away to start with nothing"
     )]
     Broken {
         /// The state file.

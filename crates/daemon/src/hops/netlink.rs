@@ -18,6 +18,8 @@ use netlink_packet_route::{
     route::{RouteAddress, RouteAttribute, RouteMessage, RouteMetric, RouteType},
 };
 use rtnetlink::{Error, Handle, MulticastGroup, packet_core::NetlinkPayload};
+use tracing::debug;
+use xlvs_dataplane::arp_probe;
 
 use crate::{
     hops::decide::{Link, Neighbour, Route},
@@ -143,7 +145,10 @@ impl Netlink {
         }
     }
 
-    /// Has the kernel find a neighbour, or confirm one: `ip neighbour replace ... use`.
+    /// Has the kernel find a neighbour, or confirm one: `ip neighbour replace ... use`. Beside the
+    /// kernel's question goes a probe without a sender's address: where the virtual address is the
+    /// only one that the director has on a network, real servers, who have it too, do not answer
+    /// the kernel's.
     pub(crate) async fn ask(&self, ifindex: u32, address: Ipv4Addr) -> Result<(), Error> {
         self.handle
             .neighbours()
@@ -152,7 +157,18 @@ impl Netlink {
             .state(NeighbourState::None)
             .flags(NeighbourFlags::Use)
             .execute()
-            .await
+            .await?;
+        let mut host = Host::default();
+        let mut links = self.handle.link().get().match_index(ifindex).execute();
+        while let Some(link) = links.try_next().await? {
+            add_link(&mut host, &link);
+        }
+        if let Some(interface) = host.interfaces.get(&ifindex)
+            && let Err(e) = arp_probe(ifindex, interface.mac, address)
+        {
+            debug!("cannot probe for {address} on {}: {e}", interface.name);
+        }
+        Ok(())
     }
 }
 

@@ -47,9 +47,9 @@ pub(crate) fn place() -> anyhow::Result<Place> {
     Ok(Place { identity: format!("{dev}:{inode}"), default_name, is_numbered: !is_host })
 }
 
-/// The file of a namespace of the host: that of process 1. Where that is not ours to see (a sandbox)
-/// that of our oldest ancestor, which was there before anybody entered anything, or if we are
-/// orphaned that of the oldest process there is.
+/// The file of a namespace of the host: that of process 1. Where that is not ours to see (a
+/// sandbox) that of our oldest ancestor, which was there before anybody entered anything, or if we
+/// are orphaned that of the oldest process there is.
 pub(crate) fn host_namespace(kind: &str) -> PathBuf {
     let of = |pid: u32| PathBuf::from(format!("/proc/{pid}/ns/{kind}"));
     let visible = |pid: &u32| fs::metadata(of(*pid)).is_ok();
