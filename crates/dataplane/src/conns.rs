@@ -38,7 +38,8 @@ pub struct Connection {
     pub method: Method,
 }
 
-/// A client's entry made readable. None: an entry for answers, a dead one, or one of no destination.
+/// A client's entry made readable. None: an entry for answers, a dead one, or one of no
+/// destination.
 pub(crate) fn view(
     key: &ConnKey,
     conn: &Conn,

@@ -1,5 +1,5 @@
-//! Counters as people see them: since the server or service was added, or since the last zeroing. The
-//! tables only ever count up; what to subtract is kept here, and by the daemon across restarts.
+//! Counters as people see them: since the server or service was added, or since the last zeroing.
+//! The tables only ever count up; what to subtract is kept here, and by the daemon across restarts.
 
 use std::{collections::BTreeMap, ops::AddAssign};
 
@@ -84,8 +84,8 @@ pub struct ServiceBase {
     pub servers: BTreeMap<ServerKey, Base>,
 }
 
-/// What to subtract from the tables' counters. The daemon keeps it beside the model, so that `zero` and
-/// the counters of removed servers outlive it.
+/// What to subtract from the tables' counters. The daemon keeps it beside the model, so that `zero`
+/// and the counters of removed servers outlive it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Baselines {
     /// By service.

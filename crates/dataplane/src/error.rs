@@ -1,4 +1,5 @@
 use std::{io, path::PathBuf};
+
 use thiserror::Error;
 
 /// Why the data plane could not do what it was asked. [`Error::hint`] says what to try.

@@ -1,10 +1,11 @@
 //! Where the tables live: what [`Dataplane`](crate::Dataplane) needs of the kernel's maps, or of
 //! memory. Every method is one table's; no order and no policy is known here.
 
-use crate::Error;
 use xlvs_datapath::tables::{
     Conn, ConnKey, Dest, Event, Order, Plan, Port, Service, ServiceKey, Settings, Stats,
 };
+
+use crate::Error;
 
 /// How many entries the tables have room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

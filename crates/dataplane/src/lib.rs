@@ -1,26 +1,31 @@
 //! The data plane: what joins the desired state and the forwarding code.
 //!
 //! A [`Dataplane`] compiles a [`Model`](xlvs_model::Model) into table writes and reads the counters
-//! back. The tables live in one of two homes: [`Kernel`] (BPF maps, programs and links, pinned so that
-//! they outlive the process) or [`Memory`] (this process, for tests and explaining). Both run the same
-//! way of a packet, `xlvs-datapath`. Nothing in here is asynchronous or has a thread of its own.
+//! back. The tables live in one of two homes: [`Kernel`] (BPF maps, programs and links, pinned so
+//! that they outlive the process) or [`Memory`] (this process, for tests and explaining). Both run
+//! the same way of a packet, `xlvs-datapath`. Nothing in here is asynchronous or has a thread of
+//! its own.
 
+mod arp;
 mod compile;
 mod conns;
 mod counters;
 mod error;
 mod home;
+mod kernel;
 mod memory;
 mod plane;
 mod raw;
 mod sweep;
 mod sys;
 
+pub use arp::arp_probe;
 pub use compile::Hop;
 pub use conns::{Connection, Filter};
 pub use counters::{Base, Baselines, ServerCounters, ServiceBase, Totals};
 pub use error::Error;
 pub use home::{Cursor, Home, LiveCount, Sizes};
+pub use kernel::{Attached, Kernel, Options, XdpMode, remove_pins};
 pub use memory::{Frame, Memory};
 pub use plane::{Dataplane, Interface, Notice, Usage};
 pub use sweep::SweepReport;

@@ -4,7 +4,7 @@ use std::{collections::HashMap, net::Ipv4Addr, thread, time::Duration};
 
 use xlvs_datapath::{
     Reason,
-    tables::{EVENT_NEIGHBOUR, METHOD_MASQ},
+    tables::{EVENT_NEIGHBOUR, METHOD_MASQ, SETTING_MIGRATING, Settings},
 };
 use xlvs_model::{Model, ServerKey, ServiceKey};
 
@@ -58,7 +58,8 @@ pub struct Dataplane<H: Home> {
 }
 
 impl<H: Home> Dataplane<H> {
-    /// Over tables that may be in force already; `baselines` are what [`Dataplane::baselines`] gave.
+    /// Over tables that may be in force already; `baselines` are what [`Dataplane::baselines`]
+    /// gave.
     pub fn new(home: H, baselines: Baselines) -> Result<Self, Error> {
         let compiler = Compiler::adopt(&home)?;
         Ok(Self { home, compiler, baselines, sweeper: Sweeper::default() })
@@ -67,6 +68,11 @@ impl<H: Home> Dataplane<H> {
     /// The tables' home.
     pub fn home(&self) -> &H {
         &self.home
+    }
+
+    #[cfg(test)]
+    pub(crate) fn compiler(&self) -> &Compiler {
+        &self.compiler
     }
 
     /// The tables' home, to change what no table of ours is.
@@ -79,8 +85,8 @@ impl<H: Home> Dataplane<H> {
         self.home
     }
 
-    /// Makes the tables say what `model` says, writing only what differs. With [`Error::Full`] nothing
-    /// was written. May wait up to a second for room that a change just before gave back.
+    /// Makes the tables say what `model` says, writing only what differs. With [`Error::Full`]
+    /// nothing was written. May wait up to a second for room that a change just before gave back.
     pub fn apply(&mut self, model: &Model) -> Result<(), Error> {
         let (next, writes) = match self.compile(model) {
             Err(Error::Full { .. }) if let Some(at) = self.compiler.next_wake() => {
@@ -113,7 +119,7 @@ impl<H: Home> Dataplane<H> {
             }
             let mut fresh = ServiceBase::default();
             if let Some(key) = service_key(&service.key)
-                && !self.compiler.has_service(&key)
+                && !self.compiler.has_service(key)
             {
                 for (slot, server) in next.slots_of(&key) {
                     let now = Totals::from(self.home.stats_sum(slot)?);
@@ -161,7 +167,12 @@ impl<H: Home> Dataplane<H> {
             Write::Orders(first, orders) => home.set_orders(*first, orders),
             Write::Plan(index, plan) => home.set_plan(*index, plan),
             Write::Service(key, service) => home.set_service(key, service.as_ref()),
-            Write::Settings(settings) => home.set_settings(settings),
+            Write::Settings(settings) => {
+                // The home sets and clears this one, on its own time.
+                let own = home.settings()?.flags & SETTING_MIGRATING;
+                let flags = settings.flags & !SETTING_MIGRATING | own;
+                home.set_settings(&Settings { flags, ..*settings })
+            }
             Write::Port(index, port) => home.set_port(*index, port),
             Write::PortOf(ifindex, index) => home.set_port_of(*ifindex, *index),
         }
@@ -260,8 +271,8 @@ impl<H: Home> Dataplane<H> {
         Ok(Usage { entries, capacity: u64::from(self.compiler.sizes().conns) })
     }
 
-    /// One bounded piece of the sweep: looks at about `budget` connections. At the end of a walk it also
-    /// frees the slots of servers that were removed long enough ago.
+    /// One bounded piece of the sweep: looks at about `budget` connections. At the end of a walk it
+    /// also frees the slots of servers that were removed long enough ago.
     pub fn sweep(&mut self, budget: usize) -> Result<SweepReport, Error> {
         let mut report = self.sweeper.step(&mut self.home, budget)?;
         if report.finished {

@@ -1,7 +1,7 @@
 //! Table entries as bytes and back.
 //!
-//! The types of `xlvs_datapath::tables` are `repr(C)` without padding, so each is as good as an array
-//! of its bytes. This is one of two modules with `unsafe`; the other is `sys`.
+//! The types of `xlvs_datapath::tables` are `repr(C)` without padding, so each is as good as an
+//! array of its bytes. This is one of two modules with `unsafe`; the other is `sys`.
 #![allow(unsafe_code, reason = "PODs of the tables are bytes to the kernel")]
 
 use xlvs_datapath::tables::{

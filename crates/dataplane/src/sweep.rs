@@ -1,6 +1,6 @@
-//! The sweep: a walk over the connections in bounded pieces, and for the ones whose time is up a word
-//! to the data path. Nothing is removed from here: between reading an entry and deleting it a packet
-//! might have brought it back, so expiry is decided where packets are.
+//! The sweep: a walk over the connections in bounded pieces, and for the ones whose time is up a
+//! word to the data path. Nothing is removed from here: between reading an entry and deleting it a
+//! packet might have brought it back, so expiry is decided where packets are.
 
 use xlvs_datapath::{
     SWEEP_KEYS,

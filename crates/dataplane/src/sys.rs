@@ -1,5 +1,6 @@
-//! `bpf(2)`, the few commands of it that are needed, on file descriptors and bytes. Links are made and
-//! replaced here and not through aya, which falls back to netlink without a word when the kernel says
+//! `bpf(2)`, the few commands of it that are needed, on file descriptors and bytes. Links are made
+//! and replaced here and not through aya, which falls back to netlink without a word when the
+//! kernel says
 //! `EINVAL`; aya has no batches at all.
 #![allow(unsafe_code, reason = "system calls")]
 
@@ -16,7 +17,6 @@ use std::{
 
 use xlvs_datapath::{Cell32, tables::Live};
 
-const MAP_CREATE: i32 = 0;
 const MAP_LOOKUP_ELEM: i32 = 1;
 const MAP_UPDATE_ELEM: i32 = 2;
 const MAP_DELETE_ELEM: i32 = 3;
@@ -57,8 +57,8 @@ struct Elem {
 #[repr(C)]
 #[derive(Default)]
 struct Batch {
-    in_batch: u64,
-    out_batch: u64,
+    from: u64,
+    next: u64,
     keys: u64,
     values: u64,
     count: u32,
@@ -103,17 +103,6 @@ struct LinkUpdate {
     old: u32,
 }
 
-#[repr(C)]
-#[derive(Default)]
-struct MapAttr {
-    map_type: u32,
-    key_size: u32,
-    value_size: u32,
-    max_entries: u32,
-    flags: u32,
-    rest: [u32; 13],
-}
-
 /// The head of `struct bpf_map_info`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
@@ -140,8 +129,8 @@ pub(crate) struct LinkInfo {
 }
 
 fn bpf<T>(command: i32, attr: &mut T) -> io::Result<i32> {
-    // SAFETY: every caller passes the attribute of its command with pointers into live buffers of the
-    // sizes that the map has, which `Map` checks.
+    // SAFETY: every caller passes the attribute of its command with pointers into live buffers of
+    // the sizes that the map has, which `Map` checks.
     let answer =
         unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attr), size_of::<T>()) };
     if answer < 0 {
@@ -254,22 +243,6 @@ impl Map {
         Self::new(open(path)?)
     }
 
-    /// A hash map made by hand.
-    pub(crate) fn create_hash(
-        key_size: u32,
-        value_size: u32,
-        max_entries: u32,
-    ) -> io::Result<Self> {
-        let mut attr =
-            MapAttr { map_type: 1, key_size, value_size, max_entries, ..MapAttr::default() };
-        Self::new(owned(bpf(MAP_CREATE, &mut attr)?))
-    }
-
-    pub(crate) fn pin(&self, path: &Path) -> io::Result<()> {
-        use std::os::fd::AsFd;
-        pin(self.fd.as_fd(), path)
-    }
-
     pub(crate) fn key_size(&self) -> usize {
         self.info.key_size as usize
     }
@@ -336,8 +309,8 @@ impl Map {
         Ok(keys)
     }
 
-    /// At most `room` entries from `cursor` on, keys and values each one after the other; how many, and
-    /// where to go on (None: that was the end).
+    /// At most `room` entries from `cursor` on, keys and values each one after the other; how many,
+    /// and where to go on (None: that was the end).
     pub(crate) fn batch(
         &self,
         cursor: Option<u32>,
@@ -351,8 +324,8 @@ impl Map {
             values.resize(room * self.value_size(), 0);
             let (mut from, mut next) = (cursor.unwrap_or(0), 0u32);
             let mut attr = Batch {
-                in_batch: cursor.map_or(0, |_| std::ptr::from_mut(&mut from) as u64),
-                out_batch: std::ptr::from_mut(&mut next) as u64,
+                from: cursor.map_or(0, |_| std::ptr::from_mut(&mut from) as u64),
+                next: std::ptr::from_mut(&mut next) as u64,
                 keys: keys.as_mut_ptr() as u64,
                 values: values.as_mut_ptr() as u64,
                 count: u32::try_from(room).unwrap_or(u32::MAX),

@@ -81,8 +81,8 @@ impl Compiler {
         dest
     }
 
-    /// All interfaces of the host. Each keeps its index while it is there; ways that were found before
-    /// are looked up anew when an index changes hands.
+    /// All interfaces of the host. Each keeps its index while it is there; ways that were found
+    /// before are looked up anew when an index changes hands.
     pub(crate) fn set_ports(&mut self, ports: &[(u32, [u8; 6], u32)]) -> Result<Vec<Write>, Error> {
         let present: HashSet<u32> = ports.iter().map(|p| p.0).collect();
         let mut writes = Vec::new();

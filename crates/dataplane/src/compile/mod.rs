@@ -2,8 +2,8 @@
 //!
 //! The order of the writes is the point. A packet goes from a service by its plan to orders to
 //! destinations, so what is new is written from the far end (destination, orders, plan) before the
-//! service's element is swapped, and what is old loses its meaning only after the swap. What is pure is
-//! here: tables are read through what the caller hands in.
+//! service's element is swapped, and what is old loses its meaning only after the swap. What is
+//! pure is here: tables are read through what the caller hands in.
 
 mod hops;
 mod keys;
@@ -64,7 +64,8 @@ struct Installed {
     orders: Vec<Order>,
 }
 
-/// A list to be, and whether a server of it was edited (which wrr notices even if no weight changed).
+/// A list to be, and whether a server of it was edited (which wrr notices even if no weight
+/// changed).
 struct List {
     orders: Vec<Order>,
     edited: bool,
@@ -111,8 +112,8 @@ impl Compiler {
         self.slots.find(key)
     }
 
-    pub(crate) fn has_service(&self, key: &ServiceKey) -> bool {
-        self.services.contains_key(key)
+    pub(crate) fn has_service(&self, key: ServiceKey) -> bool {
+        self.services.contains_key(&key)
     }
 
     /// The destinations of a service, removed ones included.
@@ -129,8 +130,8 @@ impl Compiler {
         [self.plans.next_wake(), self.orders.next_wake()].into_iter().flatten().min()
     }
 
-    /// The writes that make the tables say what `model` says. `state_of` reads the scheduler's memory
-    /// of a plan. With an error this compiler is to be thrown away.
+    /// The writes that make the tables say what `model` says. `state_of` reads the scheduler's
+    /// memory of a plan. With an error this compiler is to be thrown away.
     pub(crate) fn compile(
         &mut self,
         model: &Model,
@@ -177,8 +178,8 @@ impl Compiler {
         }
     }
 
-    /// Last of all: with the first service packets begin to be looked at when all is there, and with
-    /// the last one gone nobody looks at them any more.
+    /// Last of all: with the first service packets begin to be looked at when all is there, and
+    /// with the last one gone nobody looks at them any more.
     fn settle_count(&mut self, writes: &mut Vec<Write>) {
         let services = u32::try_from(self.services.len()).unwrap_or(u32::MAX);
         if self.settings.services != services {

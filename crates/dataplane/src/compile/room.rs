@@ -1,5 +1,5 @@
-//! Room in the arrays of plans and orders. What is given back rests for a while: a packet that began
-//! before the swap may still be reading it.
+//! Room in the arrays of plans and orders. What is given back rests for a while: a packet that
+//! began before the swap may still be reading it.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -1,5 +1,5 @@
-//! Slots of destinations. A slot is kept while connections name it and, as the kernel's trash, for two
-//! minutes after; a server that comes back meanwhile finds its slot, connections and all.
+//! Slots of destinations. A slot is kept while connections name it and, as the kernel's trash, for
+//! two minutes after; a server that comes back meanwhile finds its slot, connections and all.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -59,10 +59,6 @@ impl Slots {
         self.used.iter().map(|(&slot, entry)| (slot, entry))
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.used.len()
-    }
-
     /// A slot for a destination that has none; None: the table is full.
     pub(crate) fn add(&mut self, dest: Dest) -> Option<u32> {
         let slot = match self.free.pop_first() {
@@ -89,7 +85,8 @@ impl Slots {
         changed
     }
 
-    /// Removed destinations whose time is up, given whether a slot has connections: they are free now.
+    /// Removed destinations whose time is up, given whether a slot has connections: they are free
+    /// now.
     pub(crate) fn reap<E>(
         &mut self,
         now: u64,
