@@ -50,7 +50,7 @@ fn direct_routing() -> Row {
 
 fn nat() -> Row {
     Row {
-        plan: Plan::two_arm(3, 251),
+        plan: nat_plan(),
         vip: "10.1.0.10",
         first: Ipv4Addr::new(10, 2, 0, 21),
         client: Ipv4Addr::new(10, 1, 16, 1),
@@ -58,6 +58,14 @@ fn nat() -> Row {
         method: "-m",
         prepare: "realserver status",
     }
+}
+
+/// The director's kernel must be willing to route, for NAT's answers.
+fn nat_plan() -> Plan {
+    let mut plan = Plan::two_arm(3, 251);
+    let director = plan.hosts.iter_mut().find(|host| host.name == "director").unwrap();
+    director.sysctls.push(("net.ipv4.ip_forward".to_owned(), "1".to_owned()));
+    plan
 }
 
 fn tunnel() -> Row {

@@ -83,11 +83,13 @@ fn nat(stage: &mut Stage<'_>) -> Result<()> {
         stage.typed(name, "realserver stop")?;
     }
     stage.answer_through_director(true)?;
+    stage.let_director_forward(true)?;
     change_method(stage, "-m")?;
     distribution(stage, "NAT")?;
     let table = stage.show_table()?;
     let masq = table.iter().all(|row| row.method == "Masq");
     stage.narrator.claim(masq, "the table says Masq");
+    stage.let_director_forward(false)?;
     stage.answer_through_director(false)
 }
 

@@ -223,6 +223,13 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
+    /// Whether the director's kernel routes, which NAT's answers need, as with IPVS.
+    pub(super) fn let_director_forward(&self, forward: bool) -> Result<()> {
+        let value = if forward { "1" } else { "0" };
+        self.narrator.command("director", &format!("sysctl -w net.ipv4.ip_forward={value}"));
+        Ok(self.host("director").sysctl("net.ipv4.ip_forward", value)?)
+    }
+
     /// What a failure leaves for a person to read.
     pub(super) fn show_logs(&self) {
         let logs = self.lab.logs();
