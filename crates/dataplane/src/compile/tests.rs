@@ -1,3 +1,5 @@
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::{BTreeMap, HashMap};
 
 use proptest::prelude::*;
@@ -345,8 +347,11 @@ fn interfaces_keep_their_numbers() {
     assert_ne!(lab.plane.home().settings().unwrap().routes, routes, "ways found before are stale");
 }
 
+/// By service: its scheduler, and its servers' addresses, ports, methods and weights.
+type Table = BTreeMap<super::ServiceKey, (u32, Vec<(u32, u16, u8, u32)>)>;
+
 /// What the tables say, read as a packet reads them.
-fn read_back(memory: &Memory) -> BTreeMap<super::ServiceKey, (u32, Vec<(u32, u16, u8, u32)>)> {
+fn read_back(memory: &Memory) -> Table {
     let mut out = BTreeMap::new();
     for (key, found) in memory.services().unwrap() {
         if key.protocol == 0 {
@@ -365,7 +370,7 @@ fn read_back(memory: &Memory) -> BTreeMap<super::ServiceKey, (u32, Vec<(u32, u16
     out
 }
 
-fn wanted(model: &Model) -> BTreeMap<super::ServiceKey, (u32, Vec<(u32, u16, u8, u32)>)> {
+fn wanted(model: &Model) -> Table {
     let entry = |s: &xlvs_model::Service| {
         let key = service_key(&s.key)?;
         let list = s.servers.iter().filter_map(|x| {

@@ -237,7 +237,7 @@ mod tests {
         let words: Vec<u8> = [11u64, 22, 33, 44].iter().flat_map(|w| w.to_ne_bytes()).collect();
         let newer = [&[9u8; 8][..], &words].concat();
         for (version, bytes) in [(1, &words), (2, &newer)] {
-            let c = decode(version, bytes).unwrap();
+            let c = decode(version, bytes).expect("long enough");
             let got = (c.expires.get(), c.word.get(), c.hop.get(), c.origin.get());
             assert_eq!(got, (11, 22, 33, 44), "version {version}");
         }
