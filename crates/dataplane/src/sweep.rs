@@ -54,3 +54,64 @@ impl Sweeper {
 fn is_due(conn: &Conn, now: u64) -> bool {
     conn.expires.get() <= now && !Word(conn.word.get()).has(CONN_DEAD)
 }
+
+#[cfg(test)]
+mod tests {
+    use xlvs_datapath::{
+        Cell64,
+        state::ESTABLISHED,
+        tables::{CONN_INACTIVE, METHOD_ROUTE},
+    };
+
+    use super::*;
+    use crate::Memory;
+
+    fn key(n: u16) -> ConnKey {
+        ConnKey { src: 1, dst: 2, sport: n.to_be(), dport: 80, protocol: 6 }
+    }
+
+    fn conn(expires: u64, flags: u8) -> Conn {
+        Conn {
+            #[cfg(feature = "abi-next")]
+            next: 0,
+            expires: Cell64::new(expires),
+            word: Cell64::new(Word::new(ESTABLISHED, METHOD_ROUTE | flags, 0).0),
+            hop: Cell64::new(0),
+            origin: Cell64::new(0),
+        }
+    }
+
+    #[test]
+    fn walks_in_pieces_and_removes_what_is_due() {
+        let mut home = Memory::default();
+        for (n, expires, flags) in [
+            (1, 50, 0),
+            (2, 150, 0),
+            (3, 50, CONN_DEAD),
+            (4, 100, CONN_INACTIVE),
+            (5, 101, CONN_INACTIVE),
+        ] {
+            home.set_conn(key(n), conn(expires, flags));
+        }
+        let live = home.live_cells(0).map(|l| {
+            l.active.add(2);
+            l.inactive.add(2);
+        });
+        assert!(live.is_some());
+        home.set_now(100);
+        let mut sweeper = Sweeper::default();
+        let mut step = |home: &mut Memory| sweeper.step(home, 2).expect("memory does not fail");
+        let first = SweepReport { seen: 2, due: 1, finished: false, freed: 0 };
+        assert_eq!(step(&mut home), first, "1 is due, 2 is not");
+        let mut rounds = 0;
+        while !step(&mut home).finished {
+            rounds += 1;
+            assert!(rounds < 10, "the walk ends");
+        }
+        while !step(&mut home).finished {}
+        let left: Vec<u16> = (1..=5).filter(|n| home.conn(&key(*n)).is_some()).collect();
+        assert_eq!(left, [2, 3, 5], "a dead one is its claimant's; one that dies now is gone");
+        let left = home.live_count(0).expect("memory does not fail");
+        assert_eq!((left.active, left.inactive), (1, 1), "and it was counted");
+    }
+}
