@@ -17,6 +17,7 @@ mod in_memory;
 mod kernel;
 mod random;
 pub mod rows;
+pub mod traffic;
 
 pub use frames::{Flags, L4, Outer, Packet, checksums_hold, icmp, ipip};
 pub use given::{
