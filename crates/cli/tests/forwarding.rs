@@ -111,7 +111,7 @@ fn start(row: &Row, scheduler: &str) -> Option<Running> {
 impl Running {
     fn load(&self, row: &Row, requests: usize) -> Tally {
         let sources = addresses(row.client, 250).map(IpAddr::V4).collect();
-        let load = Load { target: self.target, sources, requests, at_once: 16 };
+        let load = Load { target: self.target, sources, requests, at_once: 50 };
         load.run(self.site.lab.host("client")).unwrap()
     }
 }
@@ -166,7 +166,7 @@ fn a_killed_daemon_is_not_noticed() {
         let Some(mut running) = start(&row, "wrr") else { return };
         let all = requests();
         let sources = addresses(row.client, 250).map(IpAddr::V4).collect();
-        let load = Load { target: running.target, sources, requests: all, at_once: 8 };
+        let load = Load { target: running.target, sources, requests: all, at_once: 50 };
         let listing = "ipvsadm -Ln --stats --exact";
         let (site, daemon) = (&mut running.site, running.daemon);
         let client = site.lab.host("client").file().try_clone().unwrap();
