@@ -177,7 +177,7 @@ impl Engine {
 
     /// The host's routes, neighbours and links as they are now. `ways` says that routes changed.
     pub(crate) fn see(&mut self, sight: Sight, ways: bool) -> Result<(), EngineError> {
-        let host_changed = sight.host != self.sight.host;
+        let host_changed = !sight.host.leads_as(&self.sight.host);
         let result = self.program(&sight, ways || host_changed);
         for (address, new) in &sight.servers {
             let old = self.sight.servers.get(address).map(|r| &r.why);

@@ -236,8 +236,11 @@ fn clients_ways_are_looked_up_anew_only_after_a_change() {
     let mut other = sight(neighbour(), None);
     let client = (4, Ipv4Addr::new(10, 0, 1, 77));
     other.host.neighbours.insert(client, crate::hops::Neighbour::Known { mac: [6; 6] });
-    bench.engine.look_around(other, false);
+    bench.engine.look_around(other.clone(), false);
     assert_eq!(bench.fake.told().bumps, 3, "a client's neighbour is known");
+    other.host.confirmed.insert(client);
+    bench.engine.look_around(other, false);
+    assert_eq!(bench.fake.told().bumps, 3, "it was confirmed, which changes no way");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! `decide`. Each answer is turned into this crate's own types here and nowhere else.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     io,
     net::{IpAddr, Ipv4Addr},
 };
@@ -37,6 +37,8 @@ pub(crate) struct Host {
     pub(crate) addresses: Vec<(u32, Ipv4Addr)>,
     /// The neighbour table, IPv4.
     pub(crate) neighbours: HashMap<(u32, Ipv4Addr), Neighbour>,
+    /// Neighbours that answered lately, or never need to: nobody has to ask for them.
+    pub(crate) confirmed: HashSet<(u32, Ipv4Addr)>,
 }
 
 impl Host {
@@ -51,6 +53,14 @@ impl Host {
     /// What is known of a neighbour.
     pub(crate) fn neighbour(&self, ifindex: u32, address: Ipv4Addr) -> Neighbour {
         self.neighbours.get(&(ifindex, address)).copied().unwrap_or(Neighbour::Absent)
+    }
+
+    /// All ways are as they were, whoever was confirmed meanwhile.
+    pub(crate) fn leads_as(&self, other: &Self) -> bool {
+        self.interfaces == other.interfaces
+            && self.others == other.others
+            && self.addresses == other.addresses
+            && self.neighbours == other.neighbours
     }
 
     /// The address is one of this host's.
@@ -124,7 +134,11 @@ impl Netlink {
         request.message_mut().header.family = AddressFamily::Inet;
         let mut neighbours = request.execute();
         while let Some(message) = neighbours.try_next().await? {
-            host.neighbours.extend(neighbour(&message));
+            let Some((key, known)) = neighbour(&message) else { continue };
+            host.neighbours.insert(key, known);
+            if is_confirmed(message.header.state) {
+                host.confirmed.insert(key);
+            }
         }
         Ok(host)
     }
@@ -145,10 +159,7 @@ impl Netlink {
         }
     }
 
-    /// Has the kernel find a neighbour, or confirm one: `ip neighbour replace ... use`. Beside the
-    /// kernel's question goes a probe without a sender's address: where the virtual address is the
-    /// only one that the director has on a network, real servers, who have it too, do not answer
-    /// the kernel's.
+    /// Has the kernel find a neighbour, or confirm one: `ip neighbour replace ... use`.
     pub(crate) async fn ask(&self, ifindex: u32, address: Ipv4Addr) -> Result<(), Error> {
         self.handle
             .neighbours()
@@ -157,18 +168,26 @@ impl Netlink {
             .state(NeighbourState::None)
             .flags(NeighbourFlags::Use)
             .execute()
-            .await?;
+            .await
+    }
+
+    /// The interface of this number, if it is an Ethernet one.
+    pub(crate) async fn interface(&self, ifindex: u32) -> Result<Option<Interface>, Error> {
         let mut host = Host::default();
         let mut links = self.handle.link().get().match_index(ifindex).execute();
         while let Some(link) = links.try_next().await? {
             add_link(&mut host, &link);
         }
-        if let Some(interface) = host.interfaces.get(&ifindex)
-            && let Err(e) = arp_probe(ifindex, interface.mac, address)
-        {
-            debug!("cannot probe for {address} on {}: {e}", interface.name);
-        }
-        Ok(())
+        Ok(host.interfaces.remove(&ifindex))
+    }
+}
+
+/// Asks for a neighbour by a probe without a sender's address, beside the kernel's question: where
+/// the virtual address is the only one that the director has on a network, real servers, who have
+/// it too, do not answer the kernel's.
+pub(crate) fn probe(interface: &Interface, address: Ipv4Addr) {
+    if let Err(e) = arp_probe(interface.ifindex, interface.mac, address) {
+        debug!("cannot probe for {address} on {}: {e}", interface.name);
     }
 }
 
@@ -250,6 +269,10 @@ fn neighbour(message: &NeighbourMessage) -> Option<((u32, Ipv4Addr), Neighbour)>
         (_, None) => Neighbour::Absent,
     };
     Some(((message.header.ifindex, address?), state))
+}
+
+fn is_confirmed(state: NeighbourState) -> bool {
+    matches!(state, NeighbourState::Reachable | NeighbourState::Permanent)
 }
 
 fn route(message: &RouteMessage) -> Route {

@@ -21,8 +21,8 @@ use crate::{
     engine::Engine,
     hops::{
         Host, Netlink, Resolved, Unresolved,
-        decide::{decide, next},
-        netlink::Changed,
+        decide::{Link, Neighbour, decide, next},
+        netlink::{Changed, probe},
     },
     owner::Owner,
 };
@@ -148,6 +148,9 @@ impl Watcher {
                 if let Err(e) = self.netlink.ask(ifindex, address).await {
                     debug!("cannot ask for neighbour {address} on interface {ifindex}: {e}");
                 }
+                if let Ok(Some(interface)) = self.netlink.interface(ifindex).await {
+                    probe(&interface, address);
+                }
                 false
             }
             Wish::Settled(of, tell) => {
@@ -171,16 +174,22 @@ pub(crate) async fn look(
         let route = netlink.route(server).await?;
         let (link, neighbour) = match next(server, &route) {
             Some((ifindex, who)) => (sight.host.link(ifindex), sight.host.neighbour(ifindex, who)),
-            None => (super::decide::Link::Gone, super::decide::Neighbour::Absent),
+            None => (Link::Gone, Neighbour::Absent),
         };
         let resolved = decide(server, &route, link, neighbour);
         let absent = matches!(resolved.why, Some(Unresolved::Asking(..)));
         if let Some((ifindex, who)) = resolved.ask
             && (occasion == Occasion::Periodic || absent)
             && asked.insert((ifindex, who))
-            && let Err(e) = netlink.ask(ifindex, who).await
         {
-            debug!("cannot ask for neighbour {who} on interface {ifindex}: {e}");
+            if let Err(e) = netlink.ask(ifindex, who).await {
+                debug!("cannot ask for neighbour {who} on interface {ifindex}: {e}");
+            }
+            if let Link::Ethernet(interface) = link
+                && !sight.host.confirmed.contains(&(ifindex, who))
+            {
+                probe(interface, who);
+            }
         }
         sight.servers.insert(server, resolved);
     }
