@@ -121,7 +121,7 @@ impl<H: Home> Dataplane<H> {
             if let Some(key) = service_key(&service.key)
                 && !self.compiler.has_service(key)
             {
-                for (slot, server) in next.slots_of(&key) {
+                for (slot, server) in next.slots_of(key) {
                     let now = Totals::from(self.home.stats_sum(slot)?);
                     fresh.servers.insert(server, Base { server: now, service: now });
                 }
@@ -198,7 +198,7 @@ impl<H: Home> Dataplane<H> {
     pub fn service_totals(&self, service: &ServiceKey) -> Result<Totals, Error> {
         let mut sum = self.baselines.past(service);
         let Some(key) = service_key(service) else { return Ok(sum) };
-        for (slot, server) in self.compiler.slots_of(&key) {
+        for (slot, server) in self.compiler.slots_of(key) {
             let base = self.baselines.base(service, &server).service;
             sum += Totals::from(self.home.stats_sum(slot)?).since(base);
         }
@@ -214,7 +214,7 @@ impl<H: Home> Dataplane<H> {
         for service in all {
             let mut fresh = ServiceBase::default();
             for (slot, server) in
-                service_key(&service).iter().flat_map(|k| self.compiler.slots_of(k))
+                service_key(&service).iter().flat_map(|k| self.compiler.slots_of(*k))
             {
                 let now = Totals::from(self.home.stats_sum(slot)?);
                 fresh.servers.insert(server, Base { server: now, service: now });

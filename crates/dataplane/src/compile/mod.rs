@@ -117,12 +117,8 @@ impl Compiler {
     }
 
     /// The destinations of a service, removed ones included.
-    pub(crate) fn slots_of(&self, key: &ServiceKey) -> impl Iterator<Item = (u32, ServerKey)> {
-        let of = |d: &Dest| DestKey::of(d).service == *key;
-        self.slots
-            .iter()
-            .filter(move |(_, s)| of(&s.dest))
-            .map(|(slot, s)| (slot, socket(s.dest.addr, s.dest.port)))
+    pub(crate) fn slots_of(&self, key: ServiceKey) -> impl Iterator<Item = (u32, ServerKey)> {
+        self.slots.of_service(key).map(|(slot, dest)| (slot, socket(dest.addr, dest.port)))
     }
 
     /// When room that rests is free again, if any does.

@@ -1,9 +1,9 @@
 //! Slots of destinations. A slot is kept while connections name it and, as the kernel's trash, for
 //! two minutes after; a server that comes back meanwhile finds its slot, connections and all.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
-use xlvs_datapath::tables::{DEST_AVAILABLE, Dest};
+use xlvs_datapath::tables::{DEST_AVAILABLE, Dest, ServiceKey};
 
 use super::keys::DestKey;
 
@@ -22,7 +22,8 @@ pub(crate) struct Slot {
 #[derive(Clone, Debug)]
 pub(crate) struct Slots {
     used: BTreeMap<u32, Slot>,
-    by_key: HashMap<DestKey, u32>,
+    /// In order of services.
+    by_key: BTreeMap<DestKey, u32>,
     /// Slots below `next` that nobody has.
     free: BTreeSet<u32>,
     next: u32,
@@ -31,7 +32,7 @@ pub(crate) struct Slots {
 
 impl Slots {
     pub(crate) fn new(size: u32) -> Self {
-        let (used, by_key) = (BTreeMap::new(), HashMap::new());
+        let (used, by_key) = (BTreeMap::new(), BTreeMap::new());
         Self { used, by_key, free: BTreeSet::new(), next: 0, size }
     }
 
@@ -57,6 +58,13 @@ impl Slots {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Slot)> {
         self.used.iter().map(|(&slot, entry)| (slot, entry))
+    }
+
+    /// The destinations of a service, removed ones included.
+    pub(crate) fn of_service(&self, service: ServiceKey) -> impl Iterator<Item = (u32, DestKey)> {
+        let first = DestKey { service, addr: 0, port: 0 };
+        let last = DestKey { service, addr: u32::MAX, port: u16::MAX };
+        self.by_key.range(first..=last).map(|(key, &slot)| (slot, *key))
     }
 
     /// A slot for a destination that has none; None: the table is full.
