@@ -70,7 +70,7 @@ fn play(args: Args, narrator: &mut Narrator) -> Result<bool> {
     }
     played?;
     if args.keep {
-        stage.keep();
+        stage.keep()?;
     }
     Ok(stage.sum_up())
 }

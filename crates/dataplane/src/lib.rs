@@ -25,7 +25,7 @@ pub use conns::{Connection, Filter};
 pub use counters::{Base, Baselines, ServerCounters, ServiceBase, Totals};
 pub use error::Error;
 pub use home::{Cursor, Home, LiveCount, Sizes};
-pub use kernel::{Attached, Kernel, Options, XdpMode, remove_pins};
+pub use kernel::{Attached, Kernel, OBJECT, Options, XdpMode, remove_pins};
 pub use memory::{Frame, Memory};
 pub use plane::{Dataplane, Interface, Notice, Usage};
 pub use sweep::SweepReport;

@@ -28,8 +28,8 @@ fn program() -> io::Result<OwnedFd> {
         ..ProgramLoad::default()
     };
     let size = size_of::<ProgramLoad>();
-    // SAFETY: `attributes` is the beginning of `union bpf_attr` for BPF_PROG_LOAD, as long as `size`
-    // says, and points to arrays that outlive the call.
+    // SAFETY: `attributes` is the beginning of `union bpf_attr` for BPF_PROG_LOAD, as long as
+    // `size` says, and points to arrays that outlive the call.
     let answer =
         unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &raw const attributes, size) };
     let Ok(descriptor @ 0..) = i32::try_from(answer) else {

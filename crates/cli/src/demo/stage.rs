@@ -239,8 +239,13 @@ impl<'a> Stage<'a> {
         self.narrator.output(&last.join("\n"));
     }
 
-    /// Leaves everything up.
-    pub(super) fn keep(&mut self) {
+    /// Leaves everything up, with `xlvs` and `ipvsadm` at hand.
+    pub(super) fn keep(&mut self) -> Result<()> {
+        let programs = self.lab.folder().join("bin");
+        self.run("director", &format!("install-faces {}", programs.display()))?;
+        let link = programs.join("xlvs");
+        std::os::unix::fs::symlink(&self.xlvs, &link)
+            .with_context(|| format!("make the link {}", link.display()))?;
         self.lab.keep();
         self.servers.iter_mut().chain(&mut self.daemon).for_each(Process::leave);
         let prefix = self.lab.prefix();
@@ -249,12 +254,14 @@ impl<'a> Stage<'a> {
         let hosts: Vec<_> = self.lab.hosts().iter().map(Host::namespace).collect();
         self.narrator.say(&format!(
             "\nThe hosts stay up: {}.\n\
-             Enter one:  ip netns exec {prefix}-director env XLVS_RUN_DIR={folder}/run bash\n\
-             Try there:  xlvs status; xlvs ipvsadm -Ln\n\
+             Enter one:  ip netns exec {prefix}-director \\\n\
+             \x20           env XLVS_RUN_DIR={folder}/run PATH={folder}/bin:$PATH sh\n\
+             Try there:  xlvs status; ipvsadm -Ln\n\
              Logs:       {folder}/*.log\n\
              Remove all: xlvs demo --remove",
             hosts.join(", ")
         ));
+        Ok(())
     }
 
     pub(super) fn sum_up(&self) -> bool {

@@ -15,6 +15,7 @@ use rustix::{
     mount::{MountFlags, UnmountFlags, mount, unmount},
 };
 
+use xlvs_dataplane::OBJECT;
 use xlvs_testkit::netns;
 
 /// What came through the tunnel.
@@ -162,7 +163,6 @@ impl fmt::Display for Counters {
     }
 }
 
-static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../dataplane/object/xlvs.bpf.o");
 const LINK: &str = "link";
 const VIPS: &str = "DECAP_VIPS";
 const STATS: &str = "DECAP_STATS";

@@ -217,5 +217,6 @@ pub fn remove_pins(dir: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/xlvs.bpf.o"));
+/// The eBPF object that this crate carries: the director's programs, and `decap` for real servers.
+pub static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/xlvs.bpf.o"));
 const LINKS: &str = "links";
