@@ -27,7 +27,7 @@ fn world() -> (Given, Vec<Vec<u8>>) {
             let sport = 40000 + n;
             given = given.conn(sport, slot, if tcp { state::ESTABLISHED } else { state::NONE });
             // One key each: the next server's connections come from other ports.
-            let sport = sport + slot as u16 * 16;
+            let sport = sport + 16 * u16::try_from(slot).unwrap();
             let key = &mut given.conns;
             retarget(key, sport, dest.method == METHOD_MASQ);
             frames.extend(frames_of(sport, &dest, tcp));
