@@ -154,7 +154,8 @@ impl<H: Home> Dataplane<H> {
     fn write(&mut self, writes: &[Write]) -> Result<(), Error> {
         let done = writes.iter().try_for_each(|w| self.write_one(w));
         if done.is_err() {
-            self.compiler = Compiler::adopt(&self.home)?;
+            let hops = self.compiler.take_hops();
+            self.compiler = Compiler::adopt(&self.home)?.with_hops(hops);
         }
         done
     }

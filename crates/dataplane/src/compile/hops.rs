@@ -72,6 +72,16 @@ impl Compiler {
         writes
     }
 
+    /// The next hops known so far, to give to [`Compiler::with_hops`].
+    pub(crate) fn take_hops(&mut self) -> HashMap<u32, Hop> {
+        std::mem::take(&mut self.hops)
+    }
+
+    /// Knows these next hops.
+    pub(crate) fn with_hops(self, hops: HashMap<u32, Hop>) -> Self {
+        Self { hops, ..self }
+    }
+
     /// A destination that nobody reads yet, with its next hop if that is known.
     pub(super) fn with_hop(&self, mut dest: Dest) -> Dest {
         if let Some((hop, source)) = self.hops.get(&dest.addr).map(Hop::entry) {
