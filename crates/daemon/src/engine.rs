@@ -22,7 +22,7 @@ use crate::{
     store::{Saved, Store},
 };
 
-pub(crate) use view::Survey;
+pub(crate) use self::view::Survey;
 
 /// A request that could not be answered.
 #[derive(Debug, Error)]

@@ -13,7 +13,7 @@ use xlvs_api::{Connections, InterfaceView, Stats};
 use xlvs_dataplane::Baselines;
 use xlvs_model::{Model, ServerKey, ServiceKey};
 
-pub(crate) use tables::{Programs, Tables};
+pub(crate) use self::tables::{Programs, Tables};
 pub(crate) use xlvs_dataplane::{Filter, Hop, Notice};
 
 /// Hops by the address of the real server.

@@ -71,11 +71,13 @@ pub(crate) fn run_with(
     let place = host::place()?;
     let instance = args.instance.clone().unwrap_or_else(|| place.default_name.clone());
     let run_dir = RunDir::take(&args.run_dir, &instance, &place.identity)?;
-    let bpf = run_dir.bpf();
+    // What an earlier daemon left in place outlives a start that fails; what this start began does
+    // not.
+    let forwarded = host::forwards(&run_dir.bpf());
     let ending = direct(&args, &place, &instance, &run_dir, open);
     let stays = match &ending {
         Ok(ending) => *ending == Ending::Left,
-        Err(_) => host::forwards(&bpf),
+        Err(_) => forwarded,
     };
     let tidied = if stays { run_dir.leave().map_err(Into::into) } else { remove(run_dir) };
     ending?;
