@@ -50,6 +50,7 @@ fn fill(root: &Path, folder: &Path) -> Result<()> {
         fs::copy(root.join(document), folder.join(document))
             .with_context(|| format!("copying {document}"))?;
     }
+    fs::copy(root.join("packaging/xlvs.service"), folder.join("xlvs.service"))?;
     fs::copy(root.join("crates/ebpf/LICENSE"), folder.join("LICENSE-EBPF"))?;
     Ok(())
 }
