@@ -1,5 +1,5 @@
-//! Says which eBPF object the crate carries: the committed one (with the feature `abi-next`, the one
-//! of the next tables), or the one that `XLVS_OBJECT` names (to try another build of it).
+//! Says which eBPF object the crate carries: the committed one (with the feature `abi-next`, the
+//! one of the next tables), or the one that `XLVS_OBJECT` names (to try another build of it).
 
 use std::{env, fs, path::PathBuf};
 

@@ -1,9 +1,9 @@
 //! ARP probes (RFC 5227, 2.1.1): questions without a sender's address.
 //!
 //! A director whose only address on a network is the virtual one cannot ask its real servers by the
-//! kernel's own questions: those carry the virtual address as the sender's, which is the servers' own
-//! too, so they take the question for a forgery. A probe they answer, and the kernel learns from
-//! the answer as from any other.
+//! kernel's own questions: those carry the virtual address as the sender's, which is the servers'
+//! own too, so they take the question for a forgery. A probe they answer, and the kernel learns
+//! from the answer as from any other.
 
 #![allow(unsafe_code, reason = "the address of a packet socket")]
 

@@ -1,3 +1,5 @@
+//! What can go wrong, and what to try.
+
 use std::{io, path::PathBuf};
 
 use thiserror::Error;

@@ -7,7 +7,6 @@ use xlvs_datapath::{
     tables::{self, Dest, METHOD_MASQ, METHOD_ROUTE, METHOD_TUNNEL, ServiceKey},
 };
 use xlvs_model::{Method, Protocol, Scheduler, Server, ServerKey, Timeouts};
-use xlvs_sched as sched;
 
 /// An address in wire order.
 pub(crate) const fn addr(address: Ipv4Addr) -> u32 {
@@ -92,14 +91,14 @@ pub(crate) const fn method(number: u8) -> Method {
     }
 }
 
-pub(crate) const fn scheduler(scheduler: Scheduler) -> sched::Scheduler {
+pub(crate) const fn scheduler(scheduler: Scheduler) -> xlvs_sched::Scheduler {
     match scheduler {
-        Scheduler::Rr => sched::Scheduler::Rr,
-        Scheduler::Wrr => sched::Scheduler::Wrr,
-        Scheduler::Lc => sched::Scheduler::Lc,
-        Scheduler::Wlc => sched::Scheduler::Wlc,
-        Scheduler::Sed => sched::Scheduler::Sed,
-        Scheduler::Nq => sched::Scheduler::Nq,
+        Scheduler::Rr => xlvs_sched::Scheduler::Rr,
+        Scheduler::Wrr => xlvs_sched::Scheduler::Wrr,
+        Scheduler::Lc => xlvs_sched::Scheduler::Lc,
+        Scheduler::Wlc => xlvs_sched::Scheduler::Wlc,
+        Scheduler::Sed => xlvs_sched::Scheduler::Sed,
+        Scheduler::Nq => xlvs_sched::Scheduler::Nq,
     }
 }
 

@@ -13,21 +13,24 @@ mod translate;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use xlvs_datapath::Cell64;
-use xlvs_datapath::tables::{
-    DEST_AVAILABLE, Dest, Order, Plan, Port, Service, ServiceKey, Settings,
+use xlvs_datapath::{
+    Cell64,
+    tables::{DEST_AVAILABLE, Dest, Order, Plan, Port, Service, ServiceKey, Settings},
 };
 use xlvs_model::{Model, Server, ServerKey};
 use xlvs_sched::{Scheduler, Weights};
 
-pub use hops::Hop;
-pub(crate) use keys::{DestKey, address, method, model_service, no_dest, service_key, socket};
-
+pub use self::hops::Hop;
+pub(crate) use self::keys::{
+    DestKey, address, method, model_service, no_dest, service_key, socket,
+};
+use self::{
+    keys::marker,
+    room::Room,
+    slots::Slots,
+    translate::{Old, state_for},
+};
 use crate::{Error, Home, home::Sizes};
-use keys::marker;
-use room::Room;
-use slots::Slots;
-use translate::{Old, state_for};
 
 /// One write to a table.
 #[derive(Clone, Debug)]

@@ -402,8 +402,8 @@ fn lines() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// After any changes, with restarts of the daemon among them, the tables say what the model says;
-    /// nothing is left marked; no two lists overlap.
+    /// After any changes, with restarts of the daemon among them, the tables say what the model
+    /// says; nothing is left marked; no two lists overlap.
     #[test]
     fn tables_say_what_the_model_says(
         steps in prop::collection::vec((lines(), any::<bool>(), 0u64..3), 1..60),

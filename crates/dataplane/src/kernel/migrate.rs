@@ -2,9 +2,10 @@
 //!
 //! New tables are filled with everything but the connections and marked as migrating: a packet of a
 //! connection that is not there yet is dropped, and its sender repeats it. Then the programs are
-//! switched. From there on nobody changes the old table, so each of its connections is moved once: its
-//! server's count first (an atomic addition to memory that BPF adds to as well), then the entry, and
-//! the count taken back if the client has come anew meanwhile. Then the mark goes, and the old tables.
+//! switched. From there on nobody changes the old table, so each of its connections is moved once:
+//! its server's count first (an atomic addition to memory that BPF adds to as well), then the
+//! entry, and the count taken back if the client has come anew meanwhile. Then the mark goes, and
+//! the old tables.
 
 use std::{fs, io, path::Path, thread, time::Duration};
 
@@ -75,8 +76,8 @@ fn decode(version: u32, bytes: &[u8]) -> Option<Conn> {
     })
 }
 
-/// Fills the new tables, marked; the connections come after the programs are switched. None: that was
-/// done before, and only the old pins were left over.
+/// Fills the new tables, marked; the connections come after the programs are switched. None: that
+/// was done before, and only the old pins were left over.
 pub(super) fn begin(kernel: &mut Kernel, older: Older) -> Result<Option<Older>, Error> {
     let ours = kernel.settings()?;
     if ours.timeouts != [0; 16] && ours.flags & SETTING_MIGRATING == 0 {

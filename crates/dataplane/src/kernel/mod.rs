@@ -6,8 +6,8 @@
 //! DIR/links/reply_3
 //! ```
 //!
-//! Whoever opens the folder next puts its own programs over the same maps and behind the same links;
-//! tables of another version are migrated.
+//! Whoever opens the folder next puts its own programs over the same maps and behind the same
+//! links; tables of another version are migrated.
 
 mod attach;
 mod maps;
@@ -27,10 +27,9 @@ use aya::{
 };
 use xlvs_datapath::tables::ABI;
 
-pub use attach::{Attached, XdpMode};
-
+pub use self::attach::{Attached, XdpMode};
+use self::maps::Maps;
 use crate::{Error, raw::bytes_of, sys};
-use maps::Maps;
 
 /// How to open the kernel's home.
 #[derive(Clone, Debug)]
@@ -67,8 +66,8 @@ impl fmt::Debug for Kernel {
 }
 
 impl Kernel {
-    /// Opens the tables that are pinned in the folder, or makes them, with the object that this crate
-    /// carries. Nothing forwards by it before [`Kernel::attach`].
+    /// Opens the tables that are pinned in the folder, or makes them, with the object that this
+    /// crate carries. Nothing forwards by it before [`Kernel::attach`].
     pub fn open(options: &Options) -> Result<Self, Error> {
         Self::load_bytes(OBJECT, options)
     }
@@ -117,9 +116,9 @@ impl Kernel {
         &self.notes
     }
 
-    /// Has the director's programs run on these interfaces, and answers of local servers rewritten at
-    /// the egress of all interfaces that are named in `egress`. Links to other interfaces go. Then
-    /// connections of an older version's tables are fetched, if there are any.
+    /// Has the director's programs run on these interfaces, and answers of local servers rewritten
+    /// at the egress of all interfaces that are named in `egress`. Links to other interfaces go.
+    /// Then connections of an older version's tables are fetched, if there are any.
     pub fn attach(
         &mut self,
         interfaces: &[String],
@@ -153,7 +152,8 @@ impl Kernel {
         attach::drop_others(&links, "reply", &keep)
     }
 
-    /// Takes links and pins away; the kernel frees the rest. `egress` as given to [`Kernel::attach`].
+    /// Takes links and pins away; the kernel frees the rest. `egress` as given to
+    /// [`Kernel::attach`].
     pub fn detach(self, egress: &[String]) -> Result<(), Error> {
         for interface in egress {
             attach::detach_filter(interface);
@@ -161,8 +161,8 @@ impl Kernel {
         remove_pins(&self.dir)
     }
 
-    /// Runs the director by hand over a frame that came by `ifindex` (None: by none); the XDP verdict
-    /// and the frame afterwards.
+    /// Runs the director by hand over a frame that came by `ifindex` (None: by none); the XDP
+    /// verdict and the frame afterwards.
     pub fn run_director(
         &self,
         frame: &[u8],
@@ -181,8 +181,9 @@ impl Kernel {
         maps::set(&self.maps.test_now, &0u32, &now, "writing the test's clock")
     }
 
-    /// Sets the answer to every question for a route under [`Options::test`]: 0 no route, 1 forwarding
-    /// off, 2 no neighbour, else the neighbour's address and in the high 16 bits the port.
+    /// Sets the answer to every question for a route under [`Options::test`]: 0 no route, 1
+    /// forwarding off, 2 no neighbour, else the neighbour's address and in the high 16 bits the
+    /// port.
     pub fn set_test_route(&mut self, route: u64) -> Result<(), Error> {
         maps::set(&self.maps.test_route, &0u32, &route, "writing the test's route")
     }
