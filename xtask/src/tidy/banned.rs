@@ -44,7 +44,7 @@ fn pure(file: &Source) -> bool {
 
 /// Every crate that has no business with unsafe code.
 fn safe(file: &Source) -> bool {
-    let unsafe_crates = ["wire", "datapath", "dataplane", "ebpf", "testkit"];
+    let unsafe_crates = ["bench", "wire", "datapath", "dataplane", "ebpf", "testkit"];
     file.is_rust()
         && !unsafe_crates.iter().any(|name| file.path.starts_with(&format!("crates/{name}/")))
 }
@@ -83,7 +83,7 @@ const BANS: &[Ban] = &[
         parts: &["allow(un", "safe_code"],
         applies: safe,
         instead: "unsafe code lives where bytes meet the kernel: wire, datapath, dataplane, ebpf, \
-                  testkit",
+                  testkit, bench",
     },
 ];
 
