@@ -80,8 +80,14 @@ pub(crate) fn run_with(
         Err(_) => forwarded,
     };
     let tidied = if stays { run_dir.leave().map_err(Into::into) } else { remove(run_dir) };
-    ending?;
-    tidied.map(|()| ExitCode::SUCCESS)
+    match (ending, tidied) {
+        (Ok(_), tidied) => tidied.map(|()| ExitCode::SUCCESS),
+        (Err(e), Ok(())) => Err(e),
+        (Err(e), Err(tidying)) => {
+            warn!("{tidying:#}");
+            Err(e)
+        }
+    }
 }
 
 /// Nothing stays behind of an instance that forwards nothing.

@@ -72,8 +72,13 @@ pub(crate) fn has_links(mount_point: &Path) -> bool {
 
 /// Removes what a start that failed has pinned.
 pub(crate) fn clear(mount_point: &Path) -> anyhow::Result<()> {
-    in_host_mounts(|| xlvs_dataplane::remove_pins(mount_point).map_err(io::Error::other))
-        .with_context(|| format!("cannot clear {}", mount_point.display()))
+    let clear = || {
+        if mount_point.exists() {
+            xlvs_dataplane::remove_pins(mount_point).map_err(io::Error::other)?;
+        }
+        Ok(())
+    };
+    in_host_mounts(clear).with_context(|| format!("cannot clear {}", mount_point.display()))
 }
 
 /// Does something in the host's mount namespace and comes back.
