@@ -1,0 +1,144 @@
+//! What a packet costs: the director beside an empty program, bare look-ups of the same keys, and
+//! the least that a director can do; in one run, taking turns. `cargo xtask bench` starts it.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
+
+mod batch;
+mod frames;
+mod live;
+mod object;
+mod report;
+mod rounds;
+mod scenarios;
+mod sweep;
+mod world;
+
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use rustix::{
+    process::setpriority_process,
+    thread::{CpuSet, sched_setaffinity},
+};
+
+use crate::{
+    object::Object,
+    report::{Report, Style},
+    rounds::Effort,
+    world::{Way, World},
+};
+
+const HELP: &str = "\
+What a packet costs, in nanoseconds.
+
+Usage: cargo xtask bench [--gate] [--smoke] [--rounds N] [--markdown]
+
+  --gate       check the bounds; exit with an error if one does not hold
+  --smoke      few packets and flows: only that everything runs
+  --rounds N   rounds of which the median is taken (7)
+  --markdown   the table as Markdown
+";
+
+struct Args {
+    gate: bool,
+    smoke: bool,
+    markdown: bool,
+    rounds: usize,
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// False: a bound does not hold.
+fn run() -> Result<bool> {
+    let Some(args) = parse()? else {
+        print!("{HELP}");
+        return Ok(true);
+    };
+    xlvs_testkit::interrupt::catch();
+    let effort = if args.smoke {
+        Effort { rounds: 1, packets: 200, flows: 1000 }
+    } else {
+        Effort { rounds: args.rounds, packets: 20_000, flows: 1_000_000 }
+    };
+    let report = measure_all(&effort, &args)?;
+    let style = if args.markdown { Style::Markdown } else { Style::Plain };
+    println!("{}", report.table(style));
+    Ok(!args.gate || check(&report))
+}
+
+fn parse() -> Result<Option<Args>> {
+    use lexopt::prelude::{Long, Short, ValueExt as _};
+    let mut args = Args { gate: false, smoke: false, markdown: false, rounds: 7 };
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("gate") => args.gate = true,
+            Long("smoke") => args.smoke = true,
+            Long("markdown") => args.markdown = true,
+            Long("rounds") => args.rounds = parser.value()?.parse()?,
+            Long("help") | Short('h') => return Ok(None),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    if args.rounds == 0 {
+        bail!("--rounds 0 measures nothing: try 7");
+    }
+    Ok(Some(args))
+}
+
+fn measure_all(effort: &Effort, args: &Args) -> Result<Report> {
+    let world = World::build()?;
+    let ifindex = world.ifindex;
+    world.enter(|| {
+        pin()?;
+        let verified = Object::load(1, ifindex)?.verified()?;
+        let mut report = Report {
+            flows: effort.flows,
+            rounds: effort.rounds,
+            verified,
+            hot: scenarios::hot(ifindex, effort)?,
+            fresh: scenarios::fresh(ifindex, effort)?,
+            ..Report::default()
+        };
+        for way in Way::ALL {
+            report.many.push(scenarios::many(ifindex, effort, way)?);
+        }
+        if !args.gate {
+            for way in [Way::Direct, Way::Nat] {
+                report.swept.push(sweep::sweep(ifindex, effort.flows, way)?);
+            }
+            let time = Duration::from_millis(if args.smoke { 60 } else { 3000 });
+            report.live = Some(live::live(&world, time).map_err(|error| format!("{error:#}")));
+        }
+        Ok(report)
+    })
+}
+
+/// One core, and nobody polite before us on it.
+fn pin() -> Result<()> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut set = CpuSet::new();
+    set.set(cores - 1);
+    sched_setaffinity(None, &set).context("stay on one core")?;
+    // A refusal costs accuracy only.
+    let _ = setpriority_process(None, -20);
+    Ok(())
+}
+
+/// Prints each bound with what was found; false if one does not hold.
+fn check(report: &Report) -> bool {
+    let bounds = report.bounds();
+    for bound in &bounds {
+        let mark = if bound.holds() { "ok  " } else { "FAIL" };
+        println!("{mark} {:<50} {:>6.3} (at most {:.2})", bound.what, bound.ratio, bound.limit);
+    }
+    bounds.iter().all(report::Bound::holds)
+}

@@ -1,0 +1,180 @@
+//! The committed object in the kernel, and its programs run on one frame each
+//! (`BPF_PROG_TEST_RUN`, repeat 1: with more the program would be fed what it made itself).
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use anyhow::{Context, Result, bail};
+use aya::{
+    Ebpf, EbpfLoader, Pod, VerifierLogLevel, include_bytes_aligned,
+    maps::{Array, HashMap, Map, MapData},
+    programs::{TestRun, TestRunAttrs, TestRunOptions, Xdp},
+};
+use xlvs_datapath::tables::{Conn, ConnKey};
+
+static OBJECT: &[u8] =
+    include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../dataplane/object/xlvs.bpf.o"));
+
+/// Bytes of a connection's key and value.
+pub(crate) const KEY: usize = size_of::<ConnKey>();
+pub(crate) const VALUE: usize = size_of::<Conn>();
+
+/// The programs, by their number here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Program {
+    Pass,
+    BareLookup,
+    BareInsert,
+    BareInsertTwo,
+    Reference,
+    Director,
+    Sweep,
+}
+
+impl Program {
+    const ALL: [Self; 7] = [
+        Self::Pass,
+        Self::BareLookup,
+        Self::BareInsert,
+        Self::BareInsertTwo,
+        Self::Reference,
+        Self::Director,
+        Self::Sweep,
+    ];
+
+    /// Its name in the object.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::BareLookup => "bare_lookup",
+            Self::BareInsert => "bare_insert",
+            Self::BareInsertTwo => "bare_insert_two",
+            Self::Reference => "reference",
+            Self::Director => "director",
+            Self::Sweep => "sweep",
+        }
+    }
+}
+
+/// What a run gave.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    pub(crate) action: u32,
+    pub(crate) nanoseconds: f64,
+}
+
+/// The loaded object.
+pub(crate) struct Object {
+    ebpf: Ebpf,
+    /// `struct xdp_md`: which interface the frames come by.
+    context: [u8; CONTEXT],
+}
+
+impl Object {
+    /// Loads it with room for so many connections; frames will come by `ifindex`.
+    pub(crate) fn load(connections: u32, ifindex: u32) -> Result<Self> {
+        let mut ebpf = EbpfLoader::new()
+            .map_max_entries("CONNS", connections)
+            .verifier_log_level(VerifierLogLevel::DISABLE)
+            .load(OBJECT)
+            .context("load the eBPF object: it needs root")?;
+        for program in Program::ALL {
+            let name = program.name();
+            xdp(&mut ebpf, program)?.load().with_context(|| format!("load {name}"))?;
+        }
+        let mut context = [0; CONTEXT];
+        context[12..16].copy_from_slice(&ifindex.to_ne_bytes());
+        Ok(Self { ebpf, context })
+    }
+
+    /// An array of the object, for filling.
+    pub(crate) fn array<V: Pod>(&mut self, name: &str) -> Result<Array<&mut MapData, V>> {
+        let map = self.ebpf.map_mut(name).with_context(|| format!("the object has no {name}"))?;
+        Ok(Array::try_from(map)?)
+    }
+
+    /// A hash map of the object, for filling.
+    pub(crate) fn hash<K: Pod, V: Pod>(
+        &mut self,
+        name: &str,
+    ) -> Result<HashMap<&mut MapData, K, V>> {
+        let map = self.ebpf.map_mut(name).with_context(|| format!("the object has no {name}"))?;
+        Ok(HashMap::try_from(map)?)
+    }
+
+    /// Runs a program on a frame as it would come from the wire.
+    pub(crate) fn run(&self, program: Program, frame: &[u8]) -> Result<Run> {
+        self.run_to(program, frame, None)
+    }
+
+    /// The same, and the frame as it became.
+    pub(crate) fn run_to(
+        &self,
+        program: Program,
+        frame: &[u8],
+        out: Option<&mut [u8]>,
+    ) -> Result<Run> {
+        let options = TestRunOptions { data_out: out, ..TestRunOptions::default() };
+        self.test(program, frame, options)
+    }
+
+    /// Sends copies of a frame through a program to real interfaces; returns when all have gone.
+    pub(crate) fn run_live(&self, program: Program, frame: &[u8], copies: u32) -> Result<()> {
+        let attrs = TestRunAttrs::new().xdp_live_frames(LIVE_BATCH);
+        let options = TestRunOptions { repeat: copies, attrs, ..TestRunOptions::default() };
+        self.test(program, frame, options).map(drop)
+    }
+
+    fn test<'a>(
+        &'a self,
+        program: Program,
+        frame: &'a [u8],
+        options: TestRunOptions<'a>,
+    ) -> Result<Run> {
+        let mut context = self.context;
+        context[4..8].copy_from_slice(&u32::try_from(frame.len())?.to_ne_bytes());
+        let (data_in, ctx_in) = (Some(frame), Some(&context[..]));
+        let loaded: &Xdp =
+            self.ebpf.program(program.name()).context("it was loaded")?.try_into()?;
+        let run = loaded.test_run(TestRunOptions { data_in, ctx_in, ..options })?;
+        Ok(Run { action: run.return_value, nanoseconds: run.duration.as_secs_f64() * 1e9 })
+    }
+
+    /// The program itself.
+    pub(crate) fn program(&mut self, program: Program) -> Result<&mut Xdp> {
+        xdp(&mut self.ebpf, program)
+    }
+
+    /// The connection table.
+    pub(crate) fn conns(&self) -> Result<BorrowedFd<'_>> {
+        match self.ebpf.map("CONNS") {
+            Some(Map::HashMap(data)) => Ok(data.fd().as_fd()),
+            _ => bail!("the object's CONNS is no hash map"),
+        }
+    }
+
+    /// Takes every connection out.
+    pub(crate) fn empty(&mut self) -> Result<()> {
+        let mut conns = self.hash::<[u8; KEY], [u8; VALUE]>("CONNS")?;
+        for key in conns.keys().collect::<Result<Vec<_>, _>>()? {
+            conns.remove(&key)?;
+        }
+        Ok(())
+    }
+
+    /// What the verifier walked for the director.
+    pub(crate) fn verified(&mut self) -> Result<u32> {
+        let info = self.program(Program::Director)?.info()?;
+        info.verified_instruction_count().context("this kernel does not count what it verifies")
+    }
+}
+
+fn xdp(ebpf: &mut Ebpf, program: Program) -> Result<&mut Xdp> {
+    let name = program.name();
+    let found = ebpf.program_mut(name).with_context(|| format!("the object has no {name}"))?;
+    Ok(found.try_into()?)
+}
+
+/// Bytes of `struct xdp_md`.
+const CONTEXT: usize = 24;
+/// Live frames that go at once.
+pub(crate) const LIVE_BATCH: u32 = 64;
