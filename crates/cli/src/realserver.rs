@@ -79,6 +79,7 @@ pub(crate) enum Mode {
 
 /// Does what was asked.
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
+    ensure!(rustix::process::geteuid().is_root(), NOT_ROOT);
     let run_dir = args.run_dir.or_else(|| env::var_os("XLVS_RUN_DIR").map(PathBuf::from));
     let folder = run_dir.unwrap_or_else(|| "/run/xlvs".into()).join("realserver");
     let identity = netns::identity()?.replace(':', "-");
@@ -93,11 +94,9 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         Verb::Start { vips, mode, interface } => {
-            ensure!(rustix::process::geteuid().is_root(), NOT_ROOT);
             host.start(&vips, mode, interface)?;
         }
         Verb::Stop { vips, .. } => {
-            ensure!(rustix::process::geteuid().is_root(), NOT_ROOT);
             host.stop(&vips)?;
         }
     }
@@ -130,9 +129,8 @@ impl Host {
         let mut wanted = settings::quiet();
         if mode == Mode::Tun {
             let interface = self.tunnel_interface(interface)?;
-            decap::start(&self.pins, &interface, vips)?;
+            self.unwrap_packets(&interface, vips)?;
             wanted.extend(settings::loose(&interface));
-            self.record.tunnel = Some(interface);
         }
         // ARP is made quiet before the address is there to be told about.
         for setting in wanted {
@@ -150,6 +148,21 @@ impl Host {
         }
         self.netlink.set_up(LOOPBACK, true)?;
         Ok(())
+    }
+
+    /// Attaches the program unless it is there; an attempt that fails leaves nothing.
+    fn unwrap_packets(&mut self, interface: &str, vips: &[Ipv4Addr]) -> Result<()> {
+        let is_first = self.record.tunnel.is_none();
+        self.record.tunnel = Some(interface.to_owned());
+        self.record.save()?;
+        decap::start(&self.pins, interface, vips).or_else(|error| {
+            if is_first {
+                decap::stop(&self.pins)?;
+                self.record.tunnel = None;
+                self.record.save()?;
+            }
+            Err(error)
+        })
     }
 
     fn stop(&mut self, vips: &[Ipv4Addr]) -> Result<()> {
@@ -222,6 +235,7 @@ impl Host {
             settings::read(&setting.key).is_ok_and(|now| now == setting.after)
         };
         if !any && !self.record.settings.iter().any(holds) {
+            decap::stop(&self.pins)?;
             *self.record = Record::default();
         }
         Ok(())
@@ -266,8 +280,7 @@ impl Mode {
 }
 
 const LOOPBACK: &str = "lo";
-const NOT_ROOT: &str =
-    "addresses and kernel settings can only be changed by root: try it with sudo";
+const NOT_ROOT: &str = "what makes a real server is root's affair: try it with sudo";
 const EXAMPLES: &str = "Examples:
   xlvs realserver start --vip 172.16.0.113
   xlvs realserver start --vip 172.16.0.113 --mode tun --interface eth0

@@ -81,6 +81,28 @@ fn what_start_changes_stop_undoes_exactly() {
 }
 
 #[test]
+fn an_interface_that_is_taken_is_named_and_nothing_stays() {
+    let Some(lab) = lab() else { return };
+    let before = state(&lab);
+    lab.pass_on("rs1", "eth0").unwrap();
+    let output = realserver(&lab, "start --vip 172.16.0.113 --mode tun");
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("attach to eth0 (if it is busy, another XDP program is on it"), "{told}");
+    assert_eq!(state(&lab), before);
+    let status = String::from_utf8(realserver(&lab, "status").stdout).unwrap();
+    assert_eq!(status, "no virtual address is in force\n");
+    assert!(
+        !lab.folder()
+            .join("run/realserver")
+            .read_dir()
+            .unwrap()
+            .flatten()
+            .any(|entry| { entry.file_name().to_string_lossy().ends_with(".bpf") })
+    );
+}
+
+#[test]
 fn a_setting_that_somebody_else_changed_is_left_alone() {
     let Some(lab) = lab() else { return };
     assert!(realserver(&lab, "start --vip 172.16.0.113").status.success());

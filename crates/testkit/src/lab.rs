@@ -126,6 +126,11 @@ impl Lab {
         self.record.folder()
     }
 
+    /// Puts an XDP program that lets everything pass on a host's interface.
+    pub fn pass_on(&self, host: &str, interface: &str) -> Result<()> {
+        self.host(host).netlink().attach_xdp(interface, &self.pass)
+    }
+
     /// Leaves the lab standing when this value goes.
     pub fn keep(&mut self) {
         self.kept = true;

@@ -22,6 +22,7 @@ pub mod peers;
 mod plan;
 mod process;
 mod record;
+pub mod udp;
 mod wait;
 
 pub use error::{Error, Result};
