@@ -1,6 +1,7 @@
 //! The engine: the model, the data plane that carries it out, and the file that keeps it. Owned by
 //! one thread (`owner`), so changes happen in the order they came, each wholly or not at all.
 
+mod surroundings;
 mod view;
 
 use std::{
@@ -13,16 +14,18 @@ use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 use xlvs_api::{Connections, Outcome};
-use xlvs_model::{Change, Fault, Method, Model, ServiceKey, Timeouts};
+use xlvs_model::{Change, Fault, Model, ServiceKey, Timeouts};
 
 use crate::{
-    hops::{Host, Sight, Wish},
+    hops::{Sight, Wish},
     owner::Tick,
-    plane::{Filter, Hops, Notice, Plane, PlaneError},
+    plane::{Filter, Notice, Plane, PlaneError},
     store::{Saved, Store},
 };
 
 pub(crate) use self::view::Survey;
+
+use self::surroundings::Attachment;
 
 /// A request that could not be answered.
 #[derive(Debug, Error)]
@@ -53,15 +56,6 @@ pub(crate) struct Saving {
     pub(crate) rest: Saved,
 }
 
-/// Where the data plane's programs are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Attachment {
-    /// Where packets come in; a number of its own tells an interface from a later one of its name.
-    interfaces: Vec<(u32, String)>,
-    /// Where answers of servers on this host are rewritten.
-    answers: Vec<String>,
-}
-
 /// What the engine does without being asked, and may fail at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Work {
@@ -87,6 +81,7 @@ pub(crate) struct Engine {
     attached: Option<Attachment>,
     next_sweep: Instant,
     next_try: Instant,
+    unsaved: bool,
 }
 
 impl Engine {
@@ -114,6 +109,7 @@ impl Engine {
             attached: None,
             next_sweep: Instant::now(),
             next_try: Instant::now(),
+            unsaved: true,
         };
         engine.publish_servers();
         engine.save();
@@ -136,8 +132,10 @@ impl Engine {
             }
             rest = after;
         }
-        self.publish_servers();
-        self.save();
+        if self.unsaved {
+            self.publish_servers();
+            self.save();
+        }
         // A server on this host needs its answers rewritten from the first packet on.
         if self.attached.is_some() {
             let trouble = self.attach().err().map(|e| format!("cannot take over packets: {e}"));
@@ -175,49 +173,6 @@ impl Engine {
         Ok(self.plane()?.connections(filter, limit)?)
     }
 
-    /// The host's routes, neighbours and links as they are now. `ways` says that routes changed.
-    pub(crate) fn see(&mut self, sight: Sight, ways: bool) -> Result<(), EngineError> {
-        let host_changed = !sight.host.leads_as(&self.sight.host);
-        let result = self.program(&sight, ways || host_changed);
-        for (address, new) in &sight.servers {
-            let old = self.sight.servers.get(address).map(|r| &r.why);
-            match &new.why {
-                Some(why) if old != Some(&new.why) => info!("server {address}: {why}"),
-                None if old != Some(&None) => info!("server {address}: next hop known"),
-                _ => {}
-            }
-        }
-        self.sight = sight;
-        result
-    }
-
-    /// Forwards what comes in by those of the wanted interfaces that are there.
-    pub(crate) fn attach(&mut self) -> Result<(), EngineError> {
-        let host = &self.sight.host;
-        let named = |name: &String| host.interfaces.values().find(|i| i.name == *name);
-        let present: Vec<_> = self.interfaces.iter().filter_map(named).cloned().collect();
-        let wanted = Attachment {
-            answers: answering(&self.model, host),
-            interfaces: present.into_iter().map(|i| (i.ifindex, i.name)).collect(),
-        };
-        if self.attached.as_ref() == Some(&wanted) {
-            return Ok(());
-        }
-        let names: Vec<_> = wanted.interfaces.iter().map(|(_, name)| name.clone()).collect();
-        self.plane()?.attach(&names, &wanted.answers)?;
-        self.attached = Some(wanted);
-        Ok(())
-    }
-
-    /// [`Engine::see`], then [`Engine::attach`]: interfaces come and go. What fails is tried again
-    /// with the next look.
-    pub(crate) fn look_around(&mut self, sight: Sight, ways: bool) {
-        let seen = self.see(sight, ways).err().map(|e| format!("next hops are stale: {e}"));
-        self.report(Work::Hops, seen);
-        let attached = self.attach().err().map(|e| format!("cannot take over packets: {e}"));
-        self.report(Work::Attach, attached);
-    }
-
     /// Takes everything out of the kernel.
     pub(crate) fn detach(&mut self) -> Result<(), EngineError> {
         let plane = self.plane.take().ok_or(EngineError::Detached)?;
@@ -226,23 +181,6 @@ impl Engine {
 
     fn plane(&mut self) -> Result<&mut Box<dyn Plane>, EngineError> {
         self.plane.as_mut().ok_or(EngineError::Detached)
-    }
-
-    fn program(&mut self, sight: &Sight, ways: bool) -> Result<(), EngineError> {
-        let interfaces: Vec<_> = sight.host.interfaces.values().cloned().collect();
-        let settled = sight.servers.iter().filter(|(_, r)| !r.is_asked_for());
-        let hops: Hops = settled.map(|(address, r)| (*address, r.hop)).collect();
-        let old_interfaces = self.sight.host.interfaces.values();
-        let same = old_interfaces.eq(sight.host.interfaces.values());
-        let plane = self.plane()?;
-        if !same {
-            plane.set_interfaces(&interfaces)?;
-        }
-        plane.set_hops(&hops)?;
-        if ways {
-            plane.bump_routes()?;
-        }
-        Ok(())
     }
 
     /// Changes of which none needs to be seen by packets before another.
@@ -255,6 +193,7 @@ impl Engine {
         match self.plane()?.apply(&model) {
             Ok(()) => {
                 self.model = model;
+                self.unsaved = true;
                 Ok(faults)
             }
             Err(PlaneError::Full(_)) if batch.len() == 1 => Ok(vec![Some(Fault::TablesFull)]),
@@ -291,6 +230,7 @@ impl Engine {
             info!("the state is saved again");
         }
         self.not_saved = result;
+        self.unsaved = self.not_saved.is_some();
     }
 
     fn report(&mut self, work: Work, trouble: Option<String>) {
@@ -341,6 +281,7 @@ impl Engine {
         if saving.store.save(&saving.rest).is_ok() {
             info!("the state is saved again");
             self.not_saved = None;
+            self.unsaved = false;
         }
     }
 }
@@ -353,18 +294,6 @@ pub(crate) fn real_servers(model: &Model) -> BTreeSet<Ipv4Addr> {
         IpAddr::V6(_) => None,
     };
     servers.filter_map(|server| v4(server.key.ip())).collect()
-}
-
-/// The interfaces at which the answers of NAT's servers on this very host are rewritten: all of
-/// them if there is such a server (clients may be anywhere), else none.
-fn answering(model: &Model, host: &Host) -> Vec<String> {
-    let servers = model.services.iter().flat_map(|service| &service.servers);
-    let is_here = |address: IpAddr| address.is_loopback() || host.has_address(address);
-    let mut local = servers.filter(|s| s.method == Method::Masq && is_here(s.key.ip()));
-    if local.next().is_none() {
-        return Vec::new();
-    }
-    host.interfaces.values().map(|interface| interface.name.clone()).collect()
 }
 
 /// How many of the changes may reach the data plane as one. What is deleted and then added again is

@@ -76,12 +76,13 @@ pub(crate) fn run_with(
     let forwarded = host::forwards(&run_dir.bpf());
     let ending = direct(&args, &place, &instance, &run_dir, open);
     let stays = match &ending {
-        Ok(ending) => *ending == Ending::Left,
+        Ok(ending) => *ending != Ending::Detached,
         Err(_) => forwarded,
     };
     let tidied = if stays { run_dir.leave().map_err(Into::into) } else { remove(run_dir) };
     match (ending, tidied) {
-        (Ok(_), tidied) => tidied.map(|()| ExitCode::SUCCESS),
+        (Ok(Ending::Blind), _) => bail!("the kernel tells no more about routes and neighbours"),
+        (Ok(Ending::Left | Ending::Detached), tidied) => tidied.map(|()| ExitCode::SUCCESS),
         (Err(e), Ok(())) => Err(e),
         (Err(e), Err(tidying)) => {
             warn!("{tidying:#}");
@@ -105,6 +106,8 @@ enum Ending {
     Left,
     /// Nothing stays.
     Detached,
+    /// As [`Ending::Left`], but for a failure.
+    Blind,
 }
 
 fn direct(
@@ -194,7 +197,7 @@ impl Director {
             Owner::start(engine, TICK_PERIOD).context("cannot start the engine's thread")?;
 
         let watcher = Watcher::new(self.netlink, self.changes, published, granted);
-        tokio::spawn(watcher.run(engine.clone()));
+        let watching = tokio::spawn(watcher.run(engine.clone()));
         let listener = Listener::bind(&self.socket)
             .with_context(|| format!("cannot listen on {}", self.socket.display()))?;
         let (detached, mut was_detached) = mpsc::channel(1);
@@ -212,6 +215,8 @@ impl Director {
             _ = terminate.recv() => Ending::Left,
             _ = interrupt.recv() => Ending::Left,
             _ = was_detached.recv() => Ending::Detached,
+            // Blind for next hops it is better to be started again.
+            _ = watching => Ending::Blind,
         };
         sd_notify::notify(&[sd_notify::NotifyState::Stopping]).unwrap_or_default();
         if ending == Ending::Left && self.ephemeral {
@@ -222,7 +227,9 @@ impl Director {
         stop.send(()).unwrap_or_default();
         drop(timeout(PARTING, server).await);
         match ending {
-            Ending::Left => info!("stopped; what is in the kernel goes on forwarding"),
+            Ending::Left | Ending::Blind => {
+                info!("stopped; what is in the kernel goes on forwarding");
+            }
             Ending::Detached => info!("stopped; nothing is left in the kernel"),
         }
         Ok((ending, thread))
