@@ -30,12 +30,15 @@ use crate::{
 const HELP: &str = "\
 What a packet costs, in nanoseconds.
 
-Usage: cargo xtask bench [--gate] [--smoke] [--rounds N] [--markdown]
+Usage: cargo xtask bench [--gate] [--smoke] [--rounds N] [--markdown] [--only PART]
 
   --gate       check the bounds; exit with an error if one does not hold
   --smoke      few packets and flows: only that everything runs
   --rounds N   rounds of which the median is taken (7)
   --markdown   the table as Markdown
+  --only PART  hot, new, many, sweep or live
+
+XLVS_OBJECT names another build of the eBPF object to measure.
 ";
 
 struct Args {
@@ -43,6 +46,15 @@ struct Args {
     smoke: bool,
     markdown: bool,
     rounds: usize,
+    only: Option<String>,
+}
+
+impl Args {
+    /// Is this part wanted?
+    fn wants(&self, part: &str) -> bool {
+        let beside = ["sweep", "live"].contains(&part) && self.gate;
+        self.only.as_deref().map_or(!beside, |only| only == part)
+    }
 }
 
 fn main() -> ExitCode {
@@ -76,7 +88,7 @@ fn run() -> Result<bool> {
 
 fn parse() -> Result<Option<Args>> {
     use lexopt::prelude::{Long, Short, ValueExt as _};
-    let mut args = Args { gate: false, smoke: false, markdown: false, rounds: 7 };
+    let mut args = Args { gate: false, smoke: false, markdown: false, rounds: 7, only: None };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -84,6 +96,7 @@ fn parse() -> Result<Option<Args>> {
             Long("smoke") => args.smoke = true,
             Long("markdown") => args.markdown = true,
             Long("rounds") => args.rounds = parser.value()?.parse()?,
+            Long("only") => args.only = Some(parser.value()?.string()?),
             Long("help") | Short('h') => return Ok(None),
             other => return Err(other.unexpected().into()),
         }
@@ -100,21 +113,25 @@ fn measure_all(effort: &Effort, args: &Args) -> Result<Report> {
     world.enter(|| {
         pin()?;
         let verified = Object::load(1, ifindex)?.verified()?;
-        let mut report = Report {
-            flows: effort.flows,
-            rounds: effort.rounds,
-            verified,
-            hot: scenarios::hot(ifindex, effort)?,
-            fresh: scenarios::fresh(ifindex, effort)?,
-            ..Report::default()
-        };
-        for way in Way::ALL {
-            report.many.push(scenarios::many(ifindex, effort, way)?);
+        let (flows, rounds) = (effort.flows, effort.rounds);
+        let mut report = Report { flows, rounds, verified, ..Report::default() };
+        if args.wants("hot") {
+            report.hot = scenarios::hot(ifindex, effort)?;
         }
-        if !args.gate {
+        if args.wants("new") {
+            report.fresh = scenarios::fresh(ifindex, effort)?;
+        }
+        if args.wants("many") {
+            for way in Way::ALL {
+                report.many.push(scenarios::many(ifindex, effort, way)?);
+            }
+        }
+        if args.wants("sweep") {
             for way in [Way::Direct, Way::Nat] {
                 report.swept.push(sweep::sweep(ifindex, effort.flows, way)?);
             }
+        }
+        if args.wants("live") {
             let time = Duration::from_millis(if args.smoke { 60 } else { 3000 });
             report.live = Some(live::live(&world, time).map_err(|error| format!("{error:#}")));
         }

@@ -1,7 +1,10 @@
 //! The committed object in the kernel, and its programs run on one frame each
 //! (`BPF_PROG_TEST_RUN`, repeat 1: with more the program would be fed what it made itself).
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::{
+    fs,
+    os::fd::{AsFd, BorrowedFd},
+};
 
 use anyhow::{Context, Result, bail};
 use aya::{
@@ -72,10 +75,16 @@ pub(crate) struct Object {
 impl Object {
     /// Loads it with room for so many connections; frames will come by `ifindex`.
     pub(crate) fn load(connections: u32, ifindex: u32) -> Result<Self> {
+        let bytes = match std::env::var_os(OTHER) {
+            Some(file) => {
+                fs::read(&file).with_context(|| format!("read the object {}", file.display()))?
+            }
+            None => OBJECT.to_vec(),
+        };
         let mut ebpf = EbpfLoader::new()
             .map_max_entries("CONNS", connections)
             .verifier_log_level(VerifierLogLevel::DISABLE)
-            .load(OBJECT)
+            .load(&bytes)
             .context("load the eBPF object: it needs root")?;
         for program in Program::ALL {
             let name = program.name();
@@ -174,6 +183,8 @@ fn xdp(ebpf: &mut Ebpf, program: Program) -> Result<&mut Xdp> {
     Ok(found.try_into()?)
 }
 
+/// Names another build of the object to measure, as where a change is tried.
+const OTHER: &str = "XLVS_OBJECT";
 /// Bytes of `struct xdp_md`.
 const CONTEXT: usize = 24;
 /// Live frames that go at once.
