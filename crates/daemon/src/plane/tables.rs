@@ -49,7 +49,9 @@ impl<H: Home> Tables<H> {
 impl<H: Programs> Plane for Tables<H> {
     fn attach(&mut self, interfaces: &[String], answers: &[String]) -> Result<(), PlaneError> {
         let attached = self.plane.home_mut().attach(interfaces, answers, self.mode)?;
-        let is_new = attached != self.attached;
+        let where_and_how = |a: &Attached| (a.ifindex, a.native);
+        let is_new =
+            !attached.iter().map(where_and_how).eq(self.attached.iter().map(where_and_how));
         self.attached = attached;
         self.answers = answers.to_vec();
         if is_new {
