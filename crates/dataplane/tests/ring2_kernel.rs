@@ -215,7 +215,8 @@ fn ring2_links_outlive_the_daemon() {
         let attached = first.attach(&names, &names, XdpMode::Auto).unwrap();
         assert_eq!((attached[0].native, attached[0].adopted), (true, false), "veth has native XDP");
         let links = pins.names("links");
-        assert_eq!(links.len(), 2, "{links:?}");
+        // Before Linux 6.6 there is no link at the egress, but a filter.
+        assert!(links.iter().any(|name| name.starts_with("xdp_")), "{links:?}");
         drop(first);
         let mut second = Kernel::open(&pins.options()).unwrap();
         let attached = second.attach(&names, &names, XdpMode::Auto).unwrap();

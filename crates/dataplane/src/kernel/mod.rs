@@ -52,6 +52,8 @@ pub struct Kernel {
     test: bool,
     adopted: bool,
     notes: Vec<String>,
+    /// Where the classifier is, as far as this process put it there.
+    egress: Vec<String>,
     /// Older tables whose connections are yet to be fetched.
     older: Option<migrate::Older>,
 }
@@ -99,7 +101,8 @@ impl Kernel {
             ));
         }
         let (dir, test) = (dir.clone(), options.test);
-        let mut this = Self { ebpf, maps, ring, dir, test, adopted, notes, older: None };
+        let mut this =
+            Self { ebpf, maps, ring, dir, test, adopted, notes, egress: Vec::new(), older: None };
         if let Some(older) = older {
             this.older = migrate::begin(&mut this, older)?;
         }
@@ -149,6 +152,10 @@ impl Kernel {
             attach::attach_reply(&mut self.ebpf, &links, interface)?;
             keep.push(attach::index_of(interface)?);
         }
+        for gone in self.egress.iter().filter(|name| !egress.contains(name)) {
+            attach::detach_filter(gone);
+        }
+        self.egress = egress.to_vec();
         attach::drop_others(&links, "reply", &keep)
     }
 
