@@ -6,10 +6,13 @@
     reason = "each test uses its part, and a failing test is a panic"
 )]
 
+pub(crate) mod rows;
+
 use std::{
     env,
+    fs::{self, File},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Output},
     time::Duration,
 };
 
@@ -26,16 +29,19 @@ pub(crate) struct Site {
     processes: Vec<Process>,
     /// The hosts.
     pub(crate) lab: Lab,
+    /// One site at a time, also where the tests' runner starts several at once.
+    _turn: File,
 }
 
 impl Site {
     /// Builds it, with `ipvsadm` on every host's path; `None`, with a reason printed, without root.
     pub(crate) fn build(plan: &Plan) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
-            eprintln!("skipped: making network namespaces needs root");
+            skip("making network namespaces needs root");
             return None;
         }
-        let site = Self { processes: Vec::new(), lab: Lab::build(plan).unwrap() };
+        let turn = turn();
+        let site = Self { processes: Vec::new(), lab: Lab::build(plan).unwrap(), _turn: turn };
         let folder = site.lab.folder();
         site.xlvs("director", &format!("install-faces {}", folder.display()));
         Some(site)
@@ -43,18 +49,31 @@ impl Site {
 
     /// Where a failing test's evidence goes.
     pub(crate) fn evidence_folder() -> PathBuf {
-        env::temp_dir().join("xlvs-evidence")
+        target().join("ring3")
     }
 
-    fn command(&self, host: &str, program: &Path) -> Command {
+    /// A program on a host, with the site's folders and `ipvsadm`.
+    pub(crate) fn command(&self, host: &str, program: &Path) -> Command {
         let mut command = self.lab.host(host).command(program).unwrap();
+        self.furnish(&mut command);
+        command
+    }
+
+    /// Gives a program the site's folders and `ipvsadm`.
+    pub(crate) fn furnish(&self, command: &mut Command) {
         let path = env::var("PATH").unwrap_or_default();
         command
             .env("PATH", format!("{}:{path}:/usr/sbin:/sbin", self.lab.folder().display()))
             .env("XLVS_RUN_DIR", self.lab.folder().join("run"))
             .env("XLVS_STATE_DIR", self.lab.folder().join("state"))
             .env_remove("XLVS_INSTANCE");
-        command
+    }
+
+    /// Runs `xlvs` with these words, whatever comes of it.
+    pub(crate) fn attempt(&self, host: &str, args: &str) -> Output {
+        let mut command = self.command(host, Path::new(XLVS));
+        command.args(args.split_whitespace());
+        self.lab.host(host).run(command, LONG).unwrap()
     }
 
     /// Runs a program to its end; it must succeed and complain of nothing.
@@ -77,17 +96,27 @@ impl Site {
     /// process is for [`Self::kill`].
     pub(crate) fn start(&mut self, host: &str, args: &str, ready: &str) -> usize {
         let mut command = self.command(host, Path::new(XLVS));
-        let words: Vec<_> = args.split_whitespace().collect();
-        command.args(&words);
-        let log = self.lab.host(host).log_path(words[0]);
-        let before = std::fs::read_to_string(log).unwrap_or_default().matches(ready).count();
-        let mut process = self.lab.host(host).spawn(words[0], command).unwrap();
-        let started = wait_until(&format!("{args} to be ready"), LONG, || {
+        command.args(args.split_whitespace());
+        self.start_command(host, command, args.split(' ').next().unwrap(), ready)
+    }
+
+    /// The same with any program; `label` names its log.
+    pub(crate) fn start_command(
+        &mut self,
+        host: &str,
+        command: Command,
+        label: &str,
+        ready: &str,
+    ) -> usize {
+        let log = self.lab.host(host).log_path(label);
+        let before = fs::read_to_string(log).unwrap_or_default().matches(ready).count();
+        let mut process = self.lab.host(host).spawn(label, command).unwrap();
+        let started = wait_until(&format!("{label} to be ready"), LONG, || {
             let ready = process.log().matches(ready).count() > before;
             (ready || process.ended().is_some()).then_some(())
         });
         let runs = started.is_ok() && process.ended().is_none();
-        assert!(runs, "{args} on {host}: {}", process.log());
+        assert!(runs, "{label} on {host}: {}", process.log());
         self.processes.push(process);
         self.processes.len() - 1
     }
@@ -114,6 +143,24 @@ impl Site {
 
     /// What a host's program has written.
     pub(crate) fn log(&self, host: &str, label: &str) -> String {
-        std::fs::read_to_string(self.lab.host(host).log_path(label)).unwrap()
+        fs::read_to_string(self.lab.host(host).log_path(label)).unwrap()
     }
+}
+
+/// What a test needs is not here: said, and where CI promises it, a failure.
+pub(crate) fn skip(why: &str) {
+    eprintln!("skipped: {why}");
+    assert!(env::var("CI").as_deref() != Ok("true"), "CI must be able to run this: {why}");
+}
+
+/// Cargo's folder for what is built.
+pub(crate) fn target() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().to_owned()
+}
+
+/// Waits until no other site stands.
+fn turn() -> File {
+    let file = File::create(target().join("ring3.lock")).unwrap();
+    file.lock().unwrap();
+    file
 }
