@@ -22,8 +22,8 @@ impl Tally {
     /// nextest: `Summary [   0.1s] 4 tests run: 3 passed (1 slow), 1 failed, 2 skipped`
     pub(crate) fn read(line: &str) -> Self {
         let line = plain(line);
-        let line = line.trim();
-        if !line.starts_with("test result:") && !line.starts_with("Summary [") {
+        // nextest shows what a failed test printed, indented: that closing line is not its own.
+        if !line.starts_with("test result:") && !line.trim_start().starts_with("Summary [") {
             return Self::default();
         }
         let words = line
@@ -90,6 +90,7 @@ mod tests {
                 2,
                 0,
             ),
+            ("    test result: FAILED. 0 passed; 1 failed; 0 ignored", 0, 0),
             ("running 3 tests, 3 passed", 0, 0),
         ];
         for (line, passed, failed) in rows {
