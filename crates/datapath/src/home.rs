@@ -93,7 +93,7 @@ pub trait Tables {
     /// Shows `visitor` the orders `first..first + count`, beginning with the `start`th and
     /// wrapping, until it says no. By value: the kernel's callback finds it on the stack.
     fn scan<V: VisitOrder>(&self, first: u32, count: u32, start: u32, visitor: V) -> V;
-    /// [`choose`](crate::choose), by whatever way the home calls it.
+    /// [`choose`](crate::choose()), by whatever way the home calls it.
     fn choose(&self, plan: u32, scheduler: u32) -> u64
     where
         Self: Sized,

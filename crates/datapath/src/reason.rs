@@ -9,7 +9,7 @@ pub enum Verdict {
     Pass,
     /// Nowhere.
     Drop,
-    /// Out again, by the interface that [`Sent`](crate::Sent) names.
+    /// Out again, by the interface that [`Outcome`](crate::Outcome) names.
     Send,
 }
 
