@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use aya::{
     Ebpf, EbpfLoader, TestRun as _, TestRunOptions,
-    maps::{Array, HashMap, MapData, PerCpuArray, PerCpuValues},
+    maps::{Array, HashMap, MapData, PerCpuArray, PerCpuValues, ProgramArray},
     programs::{SchedClassifier, Xdp},
 };
 use xlvs_datapath::{
@@ -52,6 +52,8 @@ pub struct InKernel {
     limiter: Array<MapData, u64>,
     now: Array<MapData, u64>,
     route: Array<MapData, u64>,
+    /// Kept: the kernel empties a table of programs that nobody holds.
+    _jump: ProgramArray<MapData>,
 }
 
 /// Bytes of a table entry: the layout is written down a second time here, field by field.
@@ -168,10 +170,14 @@ impl InKernel {
             loader.map_max_entries(map, entries);
         }
         let mut ebpf = loader.load(&object()).expect("root, and a kernel that takes the object");
-        for name in ["director", "sweep"] {
+        for name in ["director", "director_slow", "sweep"] {
             let program: &mut Xdp = ebpf.program_mut(name).unwrap().try_into().unwrap();
             program.load().unwrap();
         }
+        let slow: &Xdp = ebpf.program("director_slow").unwrap().try_into().unwrap();
+        let slow = slow.fd().unwrap().try_clone().unwrap();
+        let mut jump = ProgramArray::try_from(ebpf.take_map("JUMP").unwrap()).unwrap();
+        jump.set(0, &slow, 0).unwrap();
         let reply: &mut SchedClassifier = ebpf.program_mut("reply").unwrap().try_into().unwrap();
         reply.load().unwrap();
         let mut take = |name: &str| ebpf.take_map(name).unwrap();
@@ -190,6 +196,7 @@ impl InKernel {
             limiter: Array::try_from(take("LIMITER")).unwrap(),
             now: Array::try_from(take("TEST_NOW")).unwrap(),
             route: Array::try_from(take("TEST_ROUTE")).unwrap(),
+            _jump: jump,
             programs: Programs(ebpf),
         }
     }

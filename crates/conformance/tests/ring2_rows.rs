@@ -20,3 +20,13 @@ fn every_row_in_both_homes() {
     assert!(wrong.is_empty(), "{} of {} rows:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
     assert!(played >= 200, "{played} rows in both homes");
 }
+
+#[test]
+fn every_sweep_in_both_homes() {
+    let mut kernel = InKernel::load(Options::default());
+    let mut memory = InMemory::default();
+    for sweep in rows::sweeps() {
+        assert_eq!(sweep.play(&mut kernel), sweep.play(&mut memory), "{}", sweep.says);
+        assert_eq!(sweep.play(&mut memory).err(), None);
+    }
+}

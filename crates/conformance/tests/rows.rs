@@ -22,6 +22,14 @@ fn every_row_in_memory() {
 }
 
 #[test]
+fn every_sweep_in_memory() {
+    let sweeps = rows::sweeps();
+    let wrong: Vec<String> =
+        sweeps.iter().filter_map(|s| s.play(&mut InMemory::default()).err()).collect();
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), sweeps.len(), wrong.join("\n"));
+}
+
+#[test]
 fn every_reason_has_a_row_and_every_row_its_own_words() {
     let rows = rows::all();
     let reasons: HashSet<Reason> = rows.iter().map(|row| row.reason).collect();

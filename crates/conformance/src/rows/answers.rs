@@ -40,6 +40,18 @@ fn row(says: &str, given: Given, p: &Packet, reason: Reason) -> Row {
     Row::new(says, given, p.bytes(), reason, out)
 }
 
+/// With the way to the client known.
+fn found(given: Given) -> Given {
+    given.but(|g| {
+        g.route = Route::None;
+        let dest = g.dests[0];
+        set(g, reply_key(&dest, 40000), |e| {
+            e.hop = Mac::new(GATEWAY).to_u64();
+            e.origin = conn::origin(dest.vaddr, dest.vport, tick_of(NOW) as u16 | 1);
+        });
+    })
+}
+
 fn shapes() -> Vec<Row> {
     let p = answer(ACK);
     let packets = [
@@ -63,9 +75,12 @@ fn shapes() -> Vec<Row> {
             Then::Stats(0, [0, 0, 0, 1, len]),
             Then::Live(0, 1, 0),
         ];
-        row(says, given(), &p, Reason::SentNatReply).then(then)
+        let known = row(says, given(), &p, Reason::SentNatReply).then(then);
+        // The same along a way that was found in this tick.
+        let found = row(&format!("{says}, way known"), found(given()), &p, Reason::SentNatReply);
+        [known, found]
     };
-    let mut rows: Vec<Row> = packets.into_iter().map(sent).collect();
+    let mut rows: Vec<Row> = packets.into_iter().flat_map(sent).collect();
     for l4 in [L4::Udp, L4::UdpUnsummed] {
         let given = Given::service(UDP, Scheduler::Rr, &[Real::nat(1)]).conn(40000, 0, state::NONE);
         rows.push(row(&format!("{l4:?} as an answer"), given, &answer(l4), Reason::SentNatReply));

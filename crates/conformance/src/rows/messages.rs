@@ -137,6 +137,10 @@ fn lengths() -> Vec<Row> {
             let p = p.measuring(room).with(|p| p.df = df);
             let says = format!("{says}: {room} bytes go, DF {df}");
             rows.push(Row::new(says, given(), p.bytes(), reason, Out::On(build(&p, 1))));
+            let given = Given::service(TCP, Scheduler::Rr, &[real]);
+            let p = p.with(|p| p.l4 = SYN);
+            let says = format!("{reason}, MTU 1400: a new connection's {room} bytes, DF {df}");
+            rows.push(Row::new(says, given, p.bytes(), reason, Out::On(build(&p, 1))));
         }
         for len in [room + 1, 1500] {
             let p = p.measuring(len);

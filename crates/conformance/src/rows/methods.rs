@@ -49,8 +49,8 @@ fn shapes() -> Vec<(&'static str, Packet)> {
         ("all the hops there are", p.with(|p| p.ttl = 255)),
         ("exactly the MTU less a tunnel's header", p.measuring(1480)),
         ("an identification of ones", p.with(|p| p.id = 0xffff)),
-        ("PSH and ACK", p.with(|p| p.l4 = L4::Tcp(Flags::PSH | Flags::ACK))),
-        ("URG and ACK", p.with(|p| p.l4 = L4::Tcp(Flags::URG | Flags::ACK))),
+        ("a PSH", p.with(|p| p.l4 = L4::Tcp(Flags::PSH | Flags::ACK))),
+        ("an URG", p.with(|p| p.l4 = L4::Tcp(Flags::URG | Flags::ACK))),
     ]
 }
 
@@ -70,6 +70,12 @@ fn known() -> Vec<Row> {
             let says = format!("{shape} goes on by {method}");
             let out = Out::On(build(&p, 1));
             rows.push(Row::new(says, given, p.bytes(), reason, out).then(then));
+            // The same as the first of its connection goes another way through the code.
+            let p = p.with(|p| p.l4 = SYN);
+            let given = Given::service(TCP, Scheduler::Rr, &[real(1)]);
+            let says = format!("{shape} and a SYN goes on by {method}");
+            let out = Out::On(build(&p, 1));
+            rows.push(Row::new(says, given, p.bytes(), reason, out));
         }
     }
     rows

@@ -7,7 +7,9 @@ mod messages;
 mod methods;
 mod service;
 mod states;
+mod sweep;
 
+pub use sweep::{Sweep, sweeps};
 use xlvs_datapath::{Reason, tables::ConnKey};
 
 use crate::{
