@@ -17,6 +17,8 @@ pub struct InMemory {
     pub memory: Memory,
     /// What drivers leave before a frame; None: as much as they usually do.
     pub headroom: Option<usize>,
+    /// Without the short way that most packets take.
+    pub whole: bool,
 }
 
 const SIZES: Sizes =
@@ -75,7 +77,8 @@ impl Twin for InMemory {
     fn run(&mut self, frame: &[u8]) -> Ran {
         let mut frame = self.frame(frame);
         let arrival = Arrival { now: self.memory.now(), ifindex: IFINDEX };
-        let outcome = xlvs_datapath::director(&mut frame, &self.memory, &arrival);
+        let way = if self.whole { xlvs_datapath::whole } else { xlvs_datapath::director };
+        let outcome = way(&mut frame, &self.memory, &arrival);
         let action = match outcome.verdict() {
             Verdict::Pass => Action::Pass,
             Verdict::Drop => Action::Drop,

@@ -28,6 +28,7 @@ const fn mutant(
 const FORWARD: &str = "datapath/src/forward.rs";
 const CONN: &str = "datapath/src/conn.rs";
 const PIPELINE: &str = "datapath/src/pipeline.rs";
+const FAST: &str = "datapath/src/fast.rs";
 const ICMP: &str = "datapath/src/icmp.rs";
 
 const MUTANTS: &[Mutant] = &[
@@ -79,6 +80,42 @@ const MUTANTS: &[Mutant] = &[
         PIPELINE,
         "    if m.ip_len > *room {\n        return Err(too_long(p, t, m, arrival));\n    }\n    let reason",
         "    if m.ip_len >= *room {\n        return Err(too_long(p, t, m, arrival));\n    }\n    let reason",
+    ),
+    mutant(
+        "the short way: a packet too long for the server's side is sent",
+        FAST,
+        "let fits = m.ip_len <= hop.mtu.saturating_sub(overhead);",
+        "let fits = m.ip_len <= hop.mtu;",
+    ),
+    mutant(
+        "the short way: an answer too long is sent",
+        FAST,
+        "    if m.ip_len > port.mtu {",
+        "    if m.ip_len > port.mtu + 1 {",
+    ),
+    mutant(
+        "the short way: what has expired or is being removed goes on",
+        FAST,
+        "if word.has(CONN_DEAD) || m.ttl <= 1 || c.expires.get() <= arrival.now {",
+        "if m.ttl <= 1 {",
+    ),
+    mutant(
+        "the short way: a removed server goes on serving",
+        FAST,
+        "dest.flags & DEST_AVAILABLE == 0 || ",
+        "",
+    ),
+    mutant(
+        "the short way: a fragment's ports are read",
+        FAST,
+        "        && ip.frag.get() & IP_FRAGMENT_MASK == 0\n",
+        "",
+    ),
+    mutant(
+        "the short way: an old way to the client is taken",
+        FAST,
+        "tick != present_tick(s, arrival.now) || ",
+        "",
     ),
     mutant(
         "entries that are being removed are used",

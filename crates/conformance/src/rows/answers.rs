@@ -126,20 +126,39 @@ fn ways() -> Vec<Row> {
     let other = p.on(OTHER_PORT, GATEWAY).with(|p| (p.src, p.sport) = (VIP, 80)).bytes();
     let says = "the client is on the other side";
     rows.push(Row::new(says, by(found(1)), p.bytes(), Reason::SentNatReply, Out::On(other)));
-    let narrow = || by(found(1)).but(|g| g.ports[1].mtu = 1400);
-    let whole = p.measuring(1400);
-    let out = whole.on(OTHER_PORT, GATEWAY).with(|p| (p.src, p.sport) = (VIP, 80)).bytes();
-    let says = "exactly the MTU";
-    rows.push(Row::new(says, narrow(), whole.bytes(), Reason::SentNatReply, Out::On(out)));
-    let long = p.measuring(1401);
-    let needed = DestUnreachableHeader::FragmentationNeeded { next_hop_mtu: 1400 };
-    let told = Out::Back(icmp(Icmpv4Type::DestinationUnreachable(needed), &long));
-    let says = "one byte too long: the server is told";
-    rows.push(Row::new(says, narrow(), long.bytes(), Reason::SentFragNeeded, told));
-    let long = long.with(|p| p.df = false);
-    rows.push(row("one byte too long without DF", narrow(), &long, Reason::TooBig));
-    let merged = p.measuring(1501);
-    rows.push(row("an answer merged by an offload", narrow(), &merged, Reason::Merged));
+    rows
+}
+
+/// Answers that fit, and that do not, whether their way is known or must be found.
+fn lengths() -> Vec<Row> {
+    let p = answer(ACK);
+    let port = 1;
+    let sought = given().but(|g| {
+        g.ports[1].mtu = 1400;
+        g.route = Route::Found { port, mac: Mac::new(GATEWAY).to_u64() };
+    });
+    let known = found(sought.clone()).but(|g| {
+        set(g, keys().1, |e| e.hop |= u64::from(port) << 48);
+    });
+    let mut rows = Vec::new();
+    for (way, given) in [("sought", sought), ("known", known)] {
+        let whole = p.measuring(1400);
+        let out = whole.on(OTHER_PORT, GATEWAY).with(|p| (p.src, p.sport) = (VIP, 80)).bytes();
+        let says = format!("exactly the MTU, way {way}");
+        let frame = whole.bytes();
+        rows.push(Row::new(says, given.clone(), frame, Reason::SentNatReply, Out::On(out)));
+        let long = p.measuring(1401);
+        let needed = DestUnreachableHeader::FragmentationNeeded { next_hop_mtu: 1400 };
+        let told = Out::Back(icmp(Icmpv4Type::DestinationUnreachable(needed), &long));
+        let says = format!("one byte too long, way {way}: the server is told");
+        let frame = long.bytes();
+        rows.push(Row::new(says, given.clone(), frame, Reason::SentFragNeeded, told));
+        let long = long.with(|p| p.df = false);
+        let says = format!("one byte too long without DF, way {way}");
+        rows.push(row(&says, given.clone(), &long, Reason::TooBig));
+        let says = format!("an answer merged by an offload, way {way}");
+        rows.push(row(&says, given, &p.measuring(1501), Reason::Merged));
+    }
     rows
 }
 
@@ -228,5 +247,5 @@ fn local() -> Vec<Row> {
 
 /// All of this module.
 pub(super) fn rows() -> Vec<Row> {
-    [shapes(), ways(), ends(), messages(), local()].concat()
+    [shapes(), ways(), lengths(), ends(), messages(), local()].concat()
 }
