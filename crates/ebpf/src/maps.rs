@@ -6,7 +6,7 @@ use aya_ebpf::{
     Global,
     bindings::{BPF_NOEXIST, bpf_fib_lookup},
     btf_maps::{Array, HashMap, PerCpuArray, RingBuf},
-    helpers::generated::{bpf_fib_lookup as fib_lookup, bpf_ktime_get_coarse_ns, bpf_loop},
+    helpers::generated::{bpf_fib_lookup as fib_lookup, bpf_jiffies64, bpf_ktime_get_coarse_ns, bpf_loop},
     macros::btf_map,
 };
 use xlvs_datapath::{
@@ -58,6 +58,8 @@ static LIMITER: Array<Cell64, 1> = Array::new();
 #[btf_map]
 static EVENTS: RingBuf<Event, EVENT_BYTES> = RingBuf::new();
 #[btf_map]
+static CLOCK: PerCpuArray<Clock, 1> = PerCpuArray::new();
+#[btf_map]
 static TEST_NOW: Array<u64, 1> = Array::new();
 #[btf_map]
 static TEST_ROUTE: Array<u64, 1> = Array::new();
@@ -73,7 +75,24 @@ pub(crate) fn now() -> u64 {
         return TEST_NOW.get(0).copied().unwrap_or(0);
     }
     // SAFETY: a helper without arguments.
-    unsafe { bpf_ktime_get_coarse_ns() }
+    let jiffies = unsafe { bpf_jiffies64() };
+    let Some(clock) = CLOCK.get_ptr_mut(0) else { return 0 };
+    // SAFETY: this CPU's own copy.
+    let clock = unsafe { &mut *clock };
+    if clock.jiffies != jiffies {
+        // SAFETY: as above.
+        clock.now = unsafe { bpf_ktime_get_coarse_ns() };
+        clock.jiffies = jiffies;
+    }
+    clock.now
+}
+
+/// The coarse clock moves when the jiffies do, and reading these is one load where asking for that
+/// is a call that costs as much as a look-up: so it is asked once in a jiffy.
+#[repr(C)]
+struct Clock {
+    jiffies: u64,
+    now: u64,
 }
 
 /// The maps. What of the frame a helper needs is in the context.
