@@ -7,6 +7,7 @@
 )]
 
 pub(crate) mod rows;
+pub(crate) mod talk;
 
 use std::{
     env,
