@@ -202,7 +202,7 @@ fn ethernet(destination: [u8; 6], source: [u8; 6]) -> Vec<u8> {
     Ethernet2Header { source, destination, ether_type }.to_bytes().to_vec()
 }
 
-/// An ICMP error about `cause`, sent back the way it came; what the kernel's `icmp_send` would send.
+/// An ICMP error about `cause`, sent back the way it came, as the kernel's `icmp_send` makes it.
 pub fn icmp(kind: Icmpv4Type, cause: &Packet) -> Vec<u8> {
     let datagram = cause.datagram();
     let quote = &datagram[..datagram.len().min(576 - 28)];

@@ -87,6 +87,9 @@ pub trait Twin {
     fn name(&self) -> &'static str;
     /// Forgets everything and becomes this world.
     fn install(&mut self, given: &Given);
+    /// Writes settings, services, lists, servers and ports over what is there; connections and
+    /// counters stay.
+    fn write(&mut self, given: &Given);
     /// Moves the clock.
     fn set_now(&mut self, now: u64);
     /// A frame comes in.

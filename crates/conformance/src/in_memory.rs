@@ -38,8 +38,23 @@ impl Twin for InMemory {
     }
 
     fn install(&mut self, given: &Given) {
-        let mut m = Memory::new(SIZES);
+        self.memory = Memory::new(SIZES);
+        self.write(given);
+        let m = &mut self.memory;
         m.set_now(given.now);
+        for (key, entry) in &given.conns {
+            m.set_conn(*key, entry.into());
+        }
+        for (slot, (active, inactive)) in (0..).zip(given.census()) {
+            let live = m.live_cells(slot).unwrap();
+            live.active.set(active);
+            live.inactive.set(inactive);
+        }
+        m.limiter().unwrap().set(given.limiter);
+    }
+
+    fn write(&mut self, given: &Given) {
+        let m = &mut self.memory;
         m.set_settings(&given.settings).unwrap();
         for (key, service) in &given.services {
             m.set_service(key, Some(service)).unwrap();
@@ -57,17 +72,7 @@ impl Twin for InMemory {
         for (ifindex, port) in &given.port_of {
             m.set_port_of(*ifindex, Some(*port)).unwrap();
         }
-        for (key, entry) in &given.conns {
-            m.set_conn(*key, entry.into());
-        }
-        for (slot, (active, inactive)) in (0..).zip(given.census()) {
-            let live = m.live_cells(slot).unwrap();
-            live.active.set(active);
-            live.inactive.set(inactive);
-        }
         m.set_route(given.route);
-        m.limiter().unwrap().set(given.limiter);
-        self.memory = m;
     }
 
     fn set_now(&mut self, now: u64) {

@@ -226,37 +226,6 @@ impl InKernel {
         }
     }
 
-    /// Writes the world's settings, services, lists, servers and ports over what is there; leaves
-    /// connections and counters.
-    pub fn write(&mut self, given: &Given) {
-        let s = &given.settings;
-        let timeouts: Vec<u8> = s.timeouts.iter().flat_map(|t| t.to_ne_bytes()).collect();
-        let rest = bytes![s.services, s.flags, s.routes, s.reserved].0;
-        self.settings.set(0, Bytes::of(&[&timeouts, &rest]).array::<144>(), 0).unwrap();
-        for (i, d) in (0..).zip(&given.dests) {
-            self.dests.set(i, dest_bytes(d), 0).unwrap();
-        }
-        for (i, o) in (0..).zip(&given.orders) {
-            self.orders.set(i, bytes![o.slot, o.weight].array::<8>(), 0).unwrap();
-        }
-        for (i, p) in (0..).zip(&given.plans) {
-            let state = p.state.get();
-            let bytes = bytes![state, p.first, p.count, p.divisor, p.max_weight];
-            self.plans.set(i, bytes.array::<24>(), 0).unwrap();
-        }
-        for (k, v) in &given.services {
-            let key = bytes![k.addr, k.port, k.protocol].array::<8>();
-            self.services.insert(key, bytes![v.plan, v.scheduler].array::<8>(), 0).unwrap();
-        }
-        for (i, p) in (0..).zip(&given.ports) {
-            let head = bytes![p.ifindex, p.mtu].0;
-            self.ports.set(i, Bytes::of(&[&head, &p.mac.bytes()]).array::<12>(), 0).unwrap();
-        }
-        for (ifindex, port) in &given.port_of {
-            self.port_of.insert(ifindex, port, 0).unwrap();
-        }
-    }
-
     /// The keys of all entries.
     pub fn conn_keys(&self) -> Vec<ConnKey> {
         self.conns.keys().filter_map(Result::ok).map(|k| conn_key(&k)).collect()
@@ -344,6 +313,36 @@ impl Twin for InKernel {
             self.live.set(slot, bytes![active, inactive].array::<8>(), 0).unwrap();
         }
         self.limiter.set(0, given.limiter, 0).unwrap();
+        self.set_now(given.now);
+    }
+
+    fn write(&mut self, given: &Given) {
+        let s = &given.settings;
+        let timeouts: Vec<u8> = s.timeouts.iter().flat_map(|t| t.to_ne_bytes()).collect();
+        let rest = bytes![s.services, s.flags, s.routes, s.reserved].0;
+        self.settings.set(0, Bytes::of(&[&timeouts, &rest]).array::<144>(), 0).unwrap();
+        for (i, d) in (0..).zip(&given.dests) {
+            self.dests.set(i, dest_bytes(d), 0).unwrap();
+        }
+        for (i, o) in (0..).zip(&given.orders) {
+            self.orders.set(i, bytes![o.slot, o.weight].array::<8>(), 0).unwrap();
+        }
+        for (i, p) in (0..).zip(&given.plans) {
+            let state = p.state.get();
+            let bytes = bytes![state, p.first, p.count, p.divisor, p.max_weight];
+            self.plans.set(i, bytes.array::<24>(), 0).unwrap();
+        }
+        for (k, v) in &given.services {
+            let key = bytes![k.addr, k.port, k.protocol].array::<8>();
+            self.services.insert(key, bytes![v.plan, v.scheduler].array::<8>(), 0).unwrap();
+        }
+        for (i, p) in (0..).zip(&given.ports) {
+            let head = bytes![p.ifindex, p.mtu].0;
+            self.ports.set(i, Bytes::of(&[&head, &p.mac.bytes()]).array::<12>(), 0).unwrap();
+        }
+        for (ifindex, port) in &given.port_of {
+            self.port_of.insert(ifindex, port, 0).unwrap();
+        }
         let route = match given.route {
             Route::None => 0,
             Route::ForwardingOff => 1,
@@ -351,7 +350,6 @@ impl Twin for InKernel {
             Route::Found { port, mac } => mac | u64::from(port) << 48,
         };
         self.route.set(0, route, 0).unwrap();
-        self.set_now(given.now);
     }
 
     fn set_now(&mut self, now: u64) {

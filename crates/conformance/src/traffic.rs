@@ -3,10 +3,13 @@
 use xlvs_datapath::{
     Route,
     state::ESTABLISHED,
-    tables::{CONN_NO_OUTPUT, ConnKey, METHOD_MASQ, METHOD_ROUTE, SETTING_MIGRATING, Word},
+    tables::{
+        CONN_NO_OUTPUT, ConnKey, DEST_AVAILABLE, HOP_LOCAL, HOP_NEIGHBOUR, HOP_UNKNOWN,
+        METHOD_MASQ, METHOD_ROUTE, METHOD_TUNNEL, SETTING_MIGRATING, Word,
+    },
     tick_of,
 };
-use xlvs_sched::Scheduler;
+use xlvs_sched::{Scheduler, Weights, wrr_state};
 use xlvs_wire::Mac;
 
 use crate::{
@@ -89,6 +92,34 @@ pub fn world(r: &mut Random) -> Given {
     given
 }
 
+/// What a person or the network may change meanwhile.
+pub fn edit(r: &mut Random, given: &mut Given) {
+    given.settings.routes += r.below(3) as u32;
+    given.ports[1].mtu = r.of(&[1500, 1400]);
+    if r.one_in(3) {
+        given.settings.timeouts[r.below(13)] = r.of(&[1, 30, 900]) * 1_000_000_000;
+    }
+    if given.dests.is_empty() {
+        return;
+    }
+    let slot = r.below(given.dests.len());
+    let dest = &mut given.dests[slot];
+    match r.below(4) {
+        0 => dest.flags ^= DEST_AVAILABLE,
+        1 => dest.hops[usize::from(dest.hop)].kind = r.of(&[HOP_UNKNOWN, HOP_NEIGHBOUR, HOP_LOCAL]),
+        2 => dest.method = r.of(&[METHOD_MASQ, METHOD_TUNNEL, METHOD_ROUTE]),
+        _ => dest.hops[usize::from(dest.hop)].mtu = r.of(&[1500, 1300]),
+    }
+    let order = r.below(given.orders.len());
+    given.orders[order].weight = r.of(&[0, 1, 2, 4]);
+    for plan in &mut given.plans {
+        let orders = given.orders.iter().skip(plan.first as usize).take(plan.count as usize);
+        let weights = Weights::of(orders.map(|o| o.weight));
+        (plan.divisor, plan.max_weight) = (weights.divisor, weights.max);
+        plan.state.set(wrr_state(0, weights.max));
+    }
+}
+
 /// So many connections of clients that send nothing more.
 fn fill(given: &mut Given, crowd: usize) {
     let dest = given.dests[0];
@@ -100,7 +131,7 @@ fn fill(given: &mut Given, crowd: usize) {
     }
 }
 
-/// A frame that somebody in this world may well send: a client to a service, or a server of NAT back.
+/// A frame that somebody in this world may well send: a client to a service, or a server of NAT.
 pub fn packet(r: &mut Random, given: &Given) -> Packet {
     let (key, _) = given.services[r.below(given.services.len())];
     let tcp = key.protocol != 17;

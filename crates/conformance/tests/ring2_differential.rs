@@ -21,13 +21,19 @@ enum Step {
     Send(Vec<u8>),
     Wait(u64),
     Sweep,
+    Edit(Box<Given>),
 }
 
 fn steps(r: &mut Random, given: &Given) -> Vec<Step> {
     let mut last: Option<Packet> = None;
+    let mut edited = given.clone();
     let mut step = |r: &mut Random| match r.below(16) {
         0 => Step::Wait(r.of(&[100_000_000, 1_000_000_000, 70_000_000_000, 901_000_000_000])),
         1 => Step::Sweep,
+        2 if r.one_in(2) => {
+            traffic::edit(r, &mut edited);
+            Step::Edit(Box::new(edited.clone()))
+        }
         n => {
             // The same flow again, most of the time with other flags: states need that.
             let p = match &last {
@@ -79,6 +85,11 @@ fn take(twins: &mut [&mut dyn Twin; 2], now: &mut u64, step: &Step) -> Result<()
             *now += time;
             for twin in twins {
                 twin.set_now(*now);
+            }
+        }
+        Step::Edit(given) => {
+            for twin in twins {
+                twin.write(given);
             }
         }
         Step::Sweep => {
