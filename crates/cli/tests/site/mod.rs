@@ -142,6 +142,13 @@ impl Site {
         .unwrap();
     }
 
+    /// Packets of which this became.
+    pub(crate) fn packets(&self, reason: &str) -> u64 {
+        let status = self.xlvs("director", "status -o json");
+        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+        status["packets"][reason].as_u64().unwrap_or(0)
+    }
+
     /// What a host's program has written.
     pub(crate) fn log(&self, host: &str, label: &str) -> String {
         fs::read_to_string(self.lab.host(host).log_path(label)).unwrap()
