@@ -33,7 +33,7 @@ fn group_imports(text: &str, parsed: &File) -> Option<String> {
         let Item::Use(import) = item else { continue };
         let (start, end) = (item.span().start().line, item.span().end().line);
         covered += end + 1 - start;
-        let block = match kind(&import.tree) {
+        let block = match kind(&import.tree, &parsed.items) {
             Kind::Standard => 0,
             Kind::Other | Kind::Workspace => 1,
             Kind::Own => 2,

@@ -60,7 +60,7 @@ fn imports(file: &Source, items: &[Item]) -> Vec<Finding> {
     for item in items {
         let Item::Use(import) = item else { continue };
         let (first, end) = (item.span().start().line, item.span().end().line);
-        let mut kind = kind(&import.tree);
+        let mut kind = kind(&import.tree, items);
         if matches!(import.vis, syn::Visibility::Public(_)) || !import.attrs.is_empty() {
             continue; // a re-export is no import, and a condition stands where it is read
         }
@@ -92,9 +92,11 @@ pub(super) enum Kind {
 }
 
 /// What an import's first word says.
-pub(super) fn kind(tree: &UseTree) -> Kind {
+pub(super) fn kind(tree: &UseTree, items: &[Item]) -> Kind {
     let UseTree::Path(path) = tree else { return Kind::Other };
+    let below = |item: &Item| matches!(item, Item::Mod(module) if module.ident == path.ident);
     match path.ident.to_string().as_str() {
+        _ if items.iter().any(below) => Kind::Own,
         "std" | "core" | "alloc" => Kind::Standard,
         "crate" | "self" | "super" => Kind::Own,
         name if name.starts_with("xlvs_") => Kind::Workspace,
@@ -194,6 +196,11 @@ mod tests {
                 "//! A.\nuse std::fs;\n\nuse a::B;\n\nuse xlvs_model::C;\nuse crate::d;\n".into(),
                 0,
                 "our crates among our own",
+            ),
+            (
+                "//! A.\nmod d;\n\nuse a::B;\n\nuse d::E;\n".into(),
+                0,
+                "a module of this file is our own",
             ),
             ("fn f( {\n".into(), 1, "no Rust"),
         ];
