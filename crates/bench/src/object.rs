@@ -9,10 +9,13 @@ use std::{
 use anyhow::{Context, Result, bail};
 use aya::{
     Ebpf, EbpfLoader, Pod, VerifierLogLevel, include_bytes_aligned,
-    maps::{Array, HashMap, Map, MapData},
+    maps::{Array, HashMap, Map, MapData, PerCpuArray, ProgramArray},
     programs::{TestRun, TestRunAttrs, TestRunOptions, Xdp},
 };
-use xlvs_datapath::tables::{Conn, ConnKey};
+use xlvs_datapath::{
+    Reason,
+    tables::{Conn, ConnKey},
+};
 
 static OBJECT: &[u8] =
     include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../dataplane/object/xlvs.bpf.o"));
@@ -90,6 +93,7 @@ impl Object {
             let name = program.name();
             xdp(&mut ebpf, program)?.load().with_context(|| format!("load {name}"))?;
         }
+        join(&mut ebpf)?;
         let mut context = [0; CONTEXT];
         context[12..16].copy_from_slice(&ifindex.to_ne_bytes());
         Ok(Self { ebpf, context })
@@ -170,11 +174,35 @@ impl Object {
         Ok(())
     }
 
+    /// What became of all packets so far, for saying why one went astray.
+    pub(crate) fn reasons(&self) -> Result<String> {
+        let map = self.ebpf.map("REASONS").context("the object has no REASONS")?;
+        let counters = PerCpuArray::<_, u64>::try_from(map)?;
+        let mut counted = Vec::new();
+        for (reason, index) in Reason::ALL.iter().zip(0..) {
+            let sum: u64 = counters.get(&index, 0)?.iter().sum();
+            if sum > 0 {
+                counted.push(format!("{reason} {sum}"));
+            }
+        }
+        Ok(counted.join(", "))
+    }
+
     /// What the verifier walked for the director.
     pub(crate) fn verified(&mut self) -> Result<u32> {
         let info = self.program(Program::Director)?.info()?;
         info.verified_instruction_count().context("this kernel does not count what it verifies")
     }
+}
+
+/// Puts the director's second program where the first one jumps to.
+fn join(ebpf: &mut Ebpf) -> Result<()> {
+    let Some(slow) = ebpf.program_mut("director_slow") else { return Ok(()) };
+    let slow: &mut Xdp = slow.try_into()?;
+    slow.load().context("load director_slow")?;
+    let slow = slow.fd()?.try_clone()?;
+    let jump = ebpf.map_mut("JUMP").context("the object has no JUMP")?;
+    Ok(ProgramArray::try_from(jump)?.set(0, &slow, 0)?)
 }
 
 fn xdp(ebpf: &mut Ebpf, program: Program) -> Result<&mut Xdp> {

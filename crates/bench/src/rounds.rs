@@ -75,10 +75,11 @@ pub(crate) fn measure(
                 let run = object.run(case.program, &frame)?;
                 ensure!(
                     run.action == case.action,
-                    "{}: the program returned {} where {} was due",
+                    "{}: the program returned {} where {} was due; so far: {}",
                     case.name,
                     run.action,
-                    case.action
+                    case.action,
+                    object.reasons()?
                 );
                 samples[at].push(run.nanoseconds);
             }

@@ -1,9 +1,13 @@
 //! The tables that are measured on: a service for each forwarding method with ten servers, and two
 //! namespaces, the director's and the clients', with a wire between them.
 
-use std::{net::Ipv4Addr, net::UdpSocket, time::Duration};
+use std::{
+    fs,
+    net::{Ipv4Addr, UdpSocket},
+    time::Duration,
+};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use xlvs_datapath::{
     state::TIMEOUTS_S,
     tables::{
@@ -139,11 +143,17 @@ impl World {
 /// Has the kernel learn the gateway's Ethernet address, for `bpf_fib_lookup`.
 fn warm_neighbour() -> Result<()> {
     let socket = UdpSocket::bind((DIRECTOR, 0))?;
-    for _ in 0..3 {
+    let (gateway, known) = (GATEWAY.to_string(), "0x2");
+    for _ in 0..100 {
         socket.send_to(b"?", (GATEWAY, 9)).context("send to the gateway")?;
         std::thread::sleep(Duration::from_millis(50));
+        let table = fs::read_to_string("/proc/thread-self/net/arp")?;
+        let mut fields = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        if fields.any(|f| f.first() == Some(&&*gateway) && f.get(2) == Some(&known)) {
+            return Ok(());
+        }
     }
-    Ok(())
+    bail!("the gateway {gateway} did not answer for five seconds")
 }
 
 /// Fills the tables: three services by wlc.
