@@ -9,7 +9,6 @@ use aya::{
     maps::{HashMap, MapData},
     programs::Xdp,
 };
-use support::{LOOPBACK, Pins, SECOND, WEB, at, model, prepare, send};
 use xlvs_datapath::tables::ABI;
 use xlvs_dataplane::{Baselines, Dataplane, Error, Filter, Home, Kernel, LiveCount, XdpMode};
 use xlvs_model::Method;
@@ -17,6 +16,8 @@ use xlvs_testkit::{
     netlink::{Netlink, VethEnd},
     netns,
 };
+
+use support::{LOOPBACK, Pins, SECOND, WEB, at, model, prepare, send};
 
 fn all() -> Filter {
     Filter::default()
