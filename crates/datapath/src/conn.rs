@@ -98,7 +98,12 @@ const _: () = assert!(CONN_NO_OUTPUT >> 1 == Direction::IN_ONLY.0);
 /// True if the packet leaves the word as it is: the way of nearly all packets.
 #[inline(always)]
 pub const fn is_steady(word: Word, m: &Meta, out: bool) -> bool {
-    step(word, m.event, out).0 == word.0
+    let no_output = word.flags() & CONN_NO_OUTPUT;
+    if out {
+        no_output == 0 && state::is_steady(Direction::OUT, m.event, word.state())
+    } else {
+        state::is_steady(Direction(no_output >> 1), m.event, word.state())
+    }
 }
 
 /// Moves the word of the client's entry, and the counters with it. None: the entry is being
@@ -163,7 +168,11 @@ pub fn copy_to_reply<T: Tables>(t: &T, authority: &Conn, key: &ConnKey, deadline
         if !copy.has(CONN_REPLY) || copy.has(CONN_DEAD) || word.has(CONN_DEAD) || !same_life {
             return;
         }
-        r.word.set(word.with(word.state(), word.flags() | CONN_REPLY).0);
+        // Swapped, not stored: the entry may be another connection's by now.
+        let new = word.with(word.state(), word.flags() | CONN_REPLY);
+        if !r.word.replace(copy.0, new.0) {
+            continue;
+        }
         r.expires.set(deadline);
         if authority.word.get() == word.0 {
             return;
@@ -190,7 +199,8 @@ pub enum Inserted {
 }
 
 /// Begins a connection: in a new entry, or as another life of an expired or closing one, in place;
-/// removing and inserting would leave an instant without a connection.
+/// removing and inserting would leave an instant without a connection. `seen` is the entry's word as
+/// it was judged; no word is 0, which says that there was none.
 #[inline(always)]
 pub fn begin<T: Tables>(
     t: &T,
@@ -199,14 +209,20 @@ pub fn begin<T: Tables>(
     first: Word,
     deadline: u64,
     now: u64,
+    seen: Word,
 ) -> Result<Inserted, Reason> {
-    let stands = t.conn(&m.key);
+    // Not looked for where none was a moment ago: the insertion notices one that came since.
+    let stands = if seen.0 == 0 { None } else { t.conn(&m.key) };
     let old = match &stands {
         Some(c) => Word(c.word.get()),
         None => Word(0),
     };
     if old.has(CONN_DEAD) {
         return Err(Reason::EntryBusy);
+    }
+    // Only the life that was judged may be ended: another CPU's packet may have begun the next one.
+    if stands.is_some() && old.0 != seen.0 {
+        return if old.has(CONN_REPLY) { Err(Reason::EntryBusy) } else { Ok(Inserted::Theirs(old)) };
     }
     let word = match &stands {
         Some(_) => old.reborn(first.state(), first.flags(), first.dest()),

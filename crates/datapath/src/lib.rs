@@ -22,6 +22,7 @@
 mod cell;
 mod choose;
 pub mod conn;
+mod fast;
 mod forward;
 mod home;
 mod icmp;
@@ -33,7 +34,8 @@ pub mod tables;
 
 pub use cell::{Cell32, Cell64};
 pub use choose::{NO_SERVER, choose};
+pub use fast::fast;
 pub use home::{Insert, Route, Tables, VisitOrder};
 pub use parse::{Meta, NoMeta, parse};
-pub use pipeline::{Arrival, Outcome, SWEEP_KEYS, director, local_reply, sweep, tick_of};
+pub use pipeline::{Arrival, Outcome, SWEEP_KEYS, director, local_reply, sweep, tick_of, whole};
 pub use reason::{Reason, Verdict};

@@ -1,7 +1,9 @@
 //! A frame's outside: what is known of a packet after one look, as offsets and numbers.
 
+use core::mem::offset_of;
+
 use xlvs_wire::{
-    ETHERTYPE_IPV4, Eth, IP_FRAGMENT_MASK, Ipv4, PROTO_TCP, PROTO_UDP, Packet, Tcp, Udp,
+    Be32, Be64, ETHERTYPE_IPV4, Eth, IP_FRAGMENT_MASK, Ipv4, PROTO_TCP, PROTO_UDP, Packet, Tcp, Udp,
 };
 
 use crate::{Reason, state::Event, tables::ConnKey};
@@ -35,6 +37,14 @@ pub enum NoMeta {
     Fragment(u32),
 }
 
+/// The flow of a packet whose TCP or UDP header is at `l4`: the ports come first in both.
+#[inline(always)]
+pub(crate) fn key<P: Packet>(p: &P, l4: usize, protocol: u32) -> Option<ConnKey> {
+    let addresses: &Be64 = p.at(L3 + offset_of!(Ipv4, src))?;
+    let ports: &Be32 = p.at(l4)?;
+    Some(ConnKey::from_words(addresses.raw(), ports.raw(), protocol))
+}
+
 /// One look at a frame.
 #[inline(always)]
 pub fn parse<P: Packet>(p: &P) -> Result<Meta, NoMeta> {
@@ -57,18 +67,17 @@ pub fn parse<P: Packet>(p: &P) -> Result<Meta, NoMeta> {
         return Err(NoMeta::Fragment(ip.dst.raw()));
     }
     let l4 = L3 + header_len;
-    let (sport, dport, tcp_flags, need) = if ip.protocol == PROTO_TCP {
+    let (tcp_flags, need) = if ip.protocol == PROTO_TCP {
         let tcp: &Tcp = p.at(l4).ok_or(bad)?;
-        (tcp.sport.raw(), tcp.dport.raw(), tcp.flags, size_of::<Tcp>())
+        (tcp.flags, size_of::<Tcp>())
     } else {
-        let udp: &Udp = p.at(l4).ok_or(bad)?;
-        (udp.sport.raw(), udp.dport.raw(), 0, size_of::<Udp>())
+        (0, size_of::<Udp>())
     };
     if (ip_len as usize) < header_len + need {
         return Err(bad);
     }
     let protocol = u32::from(ip.protocol);
-    let key = ConnKey { src: ip.src.raw(), dst: ip.dst.raw(), sport, dport, protocol };
+    let key = key(p, l4, protocol).ok_or(bad)?;
     let event = if protocol == u32::from(PROTO_TCP) {
         Event::of_segment(tcp_flags)
     } else {

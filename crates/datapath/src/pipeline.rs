@@ -9,6 +9,7 @@ use crate::{
     Reason, Route, Tables, Verdict,
     choose::NO_SERVER,
     conn::{self, Inserted, Swept},
+    fast::fast,
     forward::{self, Back},
     icmp::{self, Message},
     parse::{L3, Meta, NoMeta, parse},
@@ -45,9 +46,26 @@ pub const fn tick_of(now: u64) -> u32 {
     (now >> 30) as u32
 }
 
-/// The whole way of a frame that came in.
+/// The tick that a way back to a client was found in, to be kept with it. Never 0, which an entry
+/// is made with.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the low bits are what changes")]
+pub(crate) const fn present_tick(s: &Settings, now: u64) -> u16 {
+    (tick_of(now).wrapping_add(s.routes) as u16) | 1
+}
+
+/// The way of a frame that came in, as the kernel's two programs take it.
 #[inline(always)]
 pub fn director<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Outcome {
+    match fast(p, t, arrival) {
+        Some(outcome) => outcome,
+        None => whole(p, t, arrival),
+    }
+}
+
+/// The whole way.
+#[inline(always)]
+pub fn whole<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Outcome {
     let (reason, ifindex) = match decide(p, t, arrival) {
         Ok(sent) => sent,
         Err(reason) => (reason, arrival.ifindex),
@@ -95,8 +113,10 @@ fn go<P: Packet, T: Tables>(
     room: &mut u16,
 ) -> Result<(Reason, u32), Reason> {
     let mut target = Target::NONE;
+    let mut seen = Word(0);
     if let Some(c) = t.conn(&m.key) {
         let word = Word(c.word.get());
+        seen = word;
         if word.has(CONN_DEAD) {
             return Err(Reason::EntryBusy);
         }
@@ -106,7 +126,7 @@ fn go<P: Packet, T: Tables>(
         target = known(t, s, m, &c, word, arrival.now)?;
     }
     if target.0 == Target::NONE.0 {
-        target = fresh(p, t, s, m, arrival)?;
+        target = fresh(p, t, s, m, arrival, seen)?;
     }
     to_server(p, t, m, arrival, target, room)
 }
@@ -285,8 +305,7 @@ fn way_back<T: Tables>(
     arrival: &Arrival,
 ) -> Result<(Back, u16), Reason> {
     let (vaddr, vport, tick) = conn::origin_parts(origin);
-    #[expect(clippy::cast_possible_truncation, reason = "the low bits are what changes")]
-    let present = (tick_of(arrival.now).wrapping_add(s.routes) as u16) | 1;
+    let present = present_tick(s, arrival.now);
     let mut hop = r.hop.get();
     if tick != present {
         // By the address that the client will see: routes may depend on it.
@@ -315,7 +334,7 @@ fn count_in<T: Tables>(t: &T, slot: u32, m: &Meta, connections: u64) {
     });
 }
 
-/// A packet of no known connection.
+/// A packet of no known connection; `stands` says that there is an entry of one that is over.
 #[inline(always)]
 fn fresh<P: Packet, T: Tables>(
     p: &P,
@@ -323,6 +342,7 @@ fn fresh<P: Packet, T: Tables>(
     s: &Settings,
     m: &Meta,
     arrival: &Arrival,
+    seen: Word,
 ) -> Result<Target, Reason> {
     let key = service_key(m);
     let service = t.service(&key).ok_or(Reason::NoService)?;
@@ -337,7 +357,7 @@ fn fresh<P: Packet, T: Tables>(
     let dest = t.dest(slot).ok_or(Reason::Inconsistent)?;
     let word = conn::first_word(m, dest.method, slot);
     let deadline = arrival.now + conn::timeout(s, m.key.protocol, word.state());
-    let (word, begun) = match conn::begin(t, m, dest, word, deadline, arrival.now)? {
+    let (word, begun) = match conn::begin(t, m, dest, word, deadline, arrival.now, seen)? {
         Inserted::Ours(word) => (word, 1),
         Inserted::Theirs(winner) => (winner, 0),
     };

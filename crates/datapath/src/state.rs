@@ -109,6 +109,26 @@ pub const fn next(direction: Direction, event: Event, state: u8) -> u8 {
     NEXT[direction.0 as usize & 3][event.0 as usize & 7][state as usize & 15]
 }
 
+/// True if a packet leaves the state as it is: by one bit, for the many packets that do.
+#[inline(always)]
+pub const fn is_steady(direction: Direction, event: Event, state: u8) -> bool {
+    STEADY[direction.0 as usize & 3][event.0 as usize & 7] >> (state & 15) & 1 != 0
+}
+
+/// The states that [`NEXT`] leads back to, as bits.
+static STEADY: [[u16; 8]; 4] = {
+    let mut bits = [[0; 8]; 4];
+    let mut at = 0;
+    while at < 4 * 8 * 16 {
+        let (direction, event, state) = (at >> 7, at >> 4 & 7, at & 15);
+        if NEXT_ROWS[direction][event][state] as usize == state {
+            bits[direction][event] |= 1 << state;
+        }
+        at += 1;
+    }
+    bits
+};
+
 /// Where the timeout of a connection is: of UDP (17, whose fifth bit TCP's 6 lacks) behind TCP's.
 #[inline(always)]
 pub const fn timeout_index(protocol: u32, state: u8) -> usize {
@@ -139,8 +159,11 @@ const BARE: [u8; 16] = [CL, CL, CL, CL, CL, CL, CL, CL, CL, CL, CL, NO, NO, NO, 
 /// A datagram moves nothing.
 const SAME: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
-/// `tcp_states`: by direction, event (syn, fin, ack, rst, none, datagram) and state. In `.rodata`.
-static NEXT: [[[u8; 16]; 8]; 4] = [
+/// In `.rodata`.
+static NEXT: [[[u8; 16]; 8]; 4] = NEXT_ROWS;
+
+/// `tcp_states`: by direction, event (syn, fin, ack, rst, none, datagram) and state.
+const NEXT_ROWS: [[[u8; 16]; 8]; 4] = [
     [
         // NO ES SS SR FW TW CL CW LA LI SA
         [SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR, NO, NO, NO, NO, NO],

@@ -138,7 +138,7 @@ pub struct Stats {
 
 /// A flow as its packets show it: the client's (to the service), or with NAT the answers' (from the
 /// real server to the client). One look-up finds either.
-#[repr(C)]
+#[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnKey {
     /// Source address.
@@ -152,6 +152,23 @@ pub struct ConnKey {
     /// IP protocol; as wide as the rest of the line: padding would be a call of `memset`.
     pub protocol: u32,
 }
+
+impl ConnKey {
+    /// From the header's two addresses and the two ports, each pair as it lies there. Written as two
+    /// whole words: the hash reads words, and a word that was written in pieces makes a processor
+    /// wait.
+    #[inline(always)]
+    pub const fn from_words(addresses: u64, ports: u32, protocol: u32) -> Self {
+        let words = [addresses, ports as u64 | (protocol as u64) << 32];
+        // SAFETY: as long, as aligned, and any bits are a key. Little-endian, as the BPF target is.
+        #[expect(unsafe_code, reason = "the compiler writes the fields one by one otherwise")]
+        unsafe {
+            core::mem::transmute::<[u64; 2], Self>(words)
+        }
+    }
+}
+#[cfg(not(target_endian = "little"))]
+compile_error!("xlvs-datapath lays keys out for little-endian machines");
 
 /// A connection, or with NAT its entry for answers, which keeps a copy of the word and its own
 /// expiry: an established connection touches one entry in either direction.

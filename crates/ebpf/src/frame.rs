@@ -33,8 +33,12 @@ fn view<T: Wire>(data: usize, end: usize, offset: usize) -> Option<*mut T> {
     if offset > MAX_OFFSET {
         return None;
     }
-    let p = data + offset;
-    if p + size_of::<T>() > end { None } else { Some(p as *mut T) }
+    // SAFETY: a frame does not lie at the end of the address space. Said, so that of several views
+    // the longest one's check is enough.
+    let (p, last) = unsafe {
+        (data.unchecked_add(offset), data.unchecked_add(offset).unchecked_add(size_of::<T>()))
+    };
+    if last > end { None } else { Some(p as *mut T) }
 }
 
 impl Packet for Xdp {

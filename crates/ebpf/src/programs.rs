@@ -7,10 +7,11 @@ use aya_ebpf::{
     helpers::generated::{
         bpf_l3_csum_replace, bpf_l4_csum_replace, bpf_loop, bpf_redirect, bpf_skb_store_bytes,
     },
-    macros::{classifier, xdp},
+    macros::{classifier, map, xdp},
+    maps::ProgramArray,
     programs::{TcContext, XdpContext},
 };
-use xlvs_datapath::{Arrival, Meta, SWEEP_KEYS, Verdict, conn::Swept};
+use xlvs_datapath::{Arrival, Meta, Outcome, SWEEP_KEYS, Verdict, conn::Swept};
 use xlvs_wire::{Eth, Ipv4, PROTO_TCP, Tcp, Udp};
 
 use crate::{
@@ -18,18 +19,47 @@ use crate::{
     maps::{Maps, now},
 };
 
-/// The director: every frame that comes in.
+/// The director: every frame that comes in. What takes no short way goes on in [`director_slow`].
 #[xdp]
 pub(crate) fn director(ctx: XdpContext) -> u32 {
+    let arrival = arrival(&ctx);
+    let tables = Maps { ctx: ctx.ctx.cast() };
+    if let Some(outcome) = xlvs_datapath::fast(&mut Xdp::new(ctx.ctx), &tables, &arrival) {
+        return act(outcome, &arrival);
+    }
+    // SAFETY: a program of the same kind, or none, which is an error and comes back.
+    unsafe {
+        JUMP.tail_call(&ctx, SLOW);
+    }
+    xdp_action::XDP_ABORTED
+}
+
+/// The whole way, behind a tail call.
+#[xdp]
+pub(crate) fn director_slow(ctx: XdpContext) -> u32 {
+    let arrival = arrival(&ctx);
+    let tables = Maps { ctx: ctx.ctx.cast() };
+    act(xlvs_datapath::whole(&mut Xdp::new(ctx.ctx), &tables, &arrival), &arrival)
+}
+
+#[map]
+static JUMP: ProgramArray = ProgramArray::with_max_entries(1, 0);
+/// The place of [`director_slow`] in [`JUMP`].
+const SLOW: u32 = 0;
+
+#[inline(always)]
+fn arrival(ctx: &XdpContext) -> Arrival {
     // SAFETY: the kernel's context is valid for the program's run.
     let ifindex = unsafe { (*ctx.ctx).ingress_ifindex };
-    let arrival = Arrival { now: now(), ifindex };
-    let tables = Maps { ctx: ctx.ctx.cast() };
-    let outcome = xlvs_datapath::director(&mut Xdp::new(ctx.ctx), &tables, &arrival);
+    Arrival { now: now(), ifindex }
+}
+
+#[inline(always)]
+fn act(outcome: Outcome, arrival: &Arrival) -> u32 {
     match outcome.verdict() {
         Verdict::Pass => xdp_action::XDP_PASS,
         Verdict::Drop => xdp_action::XDP_DROP,
-        Verdict::Send if outcome.ifindex == ifindex => xdp_action::XDP_TX,
+        Verdict::Send if outcome.ifindex == arrival.ifindex => xdp_action::XDP_TX,
         // SAFETY: a helper on numbers.
         Verdict::Send => unsafe { bpf_redirect(outcome.ifindex, 0) as u32 },
     }

@@ -79,6 +79,13 @@ be!(
     4
 );
 
+be!(
+    /// 64 bits, most significant byte first.
+    Be64,
+    u64,
+    8
+);
+
 /// An Ethernet address, by its halves of 4 and 2 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

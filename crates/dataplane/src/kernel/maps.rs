@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The maps of a director, by the names of the object and of their pins.
-pub(super) const NAMES: [&str; 15] = [
+pub(super) const NAMES: [&str; 16] = [
     "SETTINGS",
     "SERVICES",
     "PLANS",
@@ -34,6 +34,8 @@ pub(super) const NAMES: [&str; 15] = [
     "REASONS",
     "LIMITER",
     "EVENTS",
+    // The kernel empties a table of programs that no file refers to: it must be pinned.
+    "JUMP",
     "TEST_NOW",
     "TEST_ROUTE",
 ];

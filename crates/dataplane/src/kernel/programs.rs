@@ -4,7 +4,7 @@ use std::{io, path::Path};
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader, TestRun, TestRunOptions,
-    maps::MapError,
+    maps::{MapError, ProgramArray},
     programs::{ProgramError, SchedClassifier, Xdp},
 };
 use xlvs_datapath::tables::ConnKey;
@@ -14,6 +14,8 @@ use crate::{Error, raw::bytes_of};
 
 /// The XDP program of the director.
 pub(super) const DIRECTOR: &str = "director";
+/// What it goes on in, for packets that take no short way.
+const DIRECTOR_SLOW: &str = "director_slow";
 const SWEEP: &str = "sweep";
 /// The classifier at the egress of each interface.
 pub(super) const REPLY: &str = "reply";
@@ -30,9 +32,23 @@ pub(super) fn load_director(object: &[u8], dir: &Path, options: &Options) -> Res
     }
     let mut ebpf = load(&mut loader, object)?;
     load_xdp(&mut ebpf, DIRECTOR)?;
+    load_xdp(&mut ebpf, DIRECTOR_SLOW)?;
+    join_programs(&mut ebpf)?;
     load_xdp(&mut ebpf, SWEEP)?;
     load_classifier(&mut ebpf, REPLY)?;
     Ok(ebpf)
+}
+
+/// Tells the director's first program where the second is. An older build's first program, still
+/// attached over the same tables, may use it as well.
+fn join_programs(ebpf: &mut Ebpf) -> Result<(), Error> {
+    let slow: &mut Xdp = find(ebpf, DIRECTOR_SLOW)?;
+    let slow = slow.fd().and_then(|fd| fd.try_clone().map_err(ProgramError::IOError));
+    let slow = slow.map_err(|e| refused(DIRECTOR_SLOW, e))?;
+    let jump = ebpf.map_mut("JUMP").ok_or_else(|| Error::Object("it has no JUMP".to_owned()))?;
+    ProgramArray::try_from(jump)
+        .and_then(|mut jump| jump.set(0, &slow, 0))
+        .map_err(|e| Error::system("joining the director's programs", io::Error::other(e)))
 }
 
 fn load(loader: &mut EbpfLoader<'_>, object: &[u8]) -> Result<Ebpf, Error> {
