@@ -1,6 +1,8 @@
 //! `xlvs demo` succeeds, and leaves nothing behind, also when it is interrupted. Needs root; says so
 //! when skipped.
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a failing test is a panic")]
+#![expect(clippy::unwrap_used, reason = "a failing test is a panic")]
+
+mod site;
 
 use std::{
     io::{BufRead, BufReader},
@@ -8,12 +10,13 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use xlvs_testkit::{kept, labs, netns};
 
-use xlvs_testkit::{labs, netns};
+use site::skip;
 
 fn demo(args: &[&str]) -> Option<Command> {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: making network namespaces needs root");
+        skip("making network namespaces needs root");
         return None;
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_xlvs"));
@@ -54,4 +57,34 @@ fn an_interrupted_demo_removes_what_it_made() {
     let said: Vec<_> = lines.map_while(Result::ok).collect();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{said:?}");
     assert!(is_gone(pid));
+}
+
+#[test]
+fn a_kept_demo_stays_until_it_is_removed() {
+    if !kept().is_empty() {
+        return skip("a kept demo stands that is not this test's to remove");
+    }
+    let Some(mut command) = demo(&["--fast", "--keep"]) else { return };
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = child.id();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let prefix = format!("xl{pid}");
+    let stood = labs().contains(&prefix);
+    let folder = format!("/run/xlvs-labs/{prefix}");
+    let talks = Command::new("ip")
+        .args(["netns", "exec", &format!("{prefix}-director"), env!("CARGO_BIN_EXE_xlvs")])
+        .args(["ipvsadm", "-Ln"])
+        .env("XLVS_RUN_DIR", format!("{folder}/run"))
+        .output();
+    // Removed before anything is asserted: what fails leaves nothing either.
+    let removed = demo(&["--remove"]).unwrap().output().unwrap();
+    assert!(output.status.success(), "{said}");
+    assert!(stood && said.contains(&format!("ip netns exec {prefix}-director")), "{said}");
+    let listing = String::from_utf8(talks.unwrap().stdout).unwrap();
+    assert!(listing.contains("172.16.0.113:2100 wrr"), "{listing}");
+    assert!(removed.status.success());
+    assert!(is_gone(pid));
+    let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
+    assert!(!mounts.contains(&folder) && !std::path::Path::new(&folder).exists());
 }

@@ -60,7 +60,7 @@ fn merged_frames_are_counted_and_the_offload_is_named() {
     director.offload("eth0", Offload::ReceiveMerging, true).unwrap();
     let target: SocketAddr = "172.16.0.113:80".parse().unwrap();
     let mut stream = switch.enter(|| TcpStream::connect(target)).unwrap().unwrap();
-    stream.write_all(&[b'x'; 64 << 10]).unwrap(); // into the socket's buffer: more than one frame
+    stream.write_all(&vec![b'x'; 64 << 10]).unwrap(); // many frames' worth
     let merged = || (site.packets("merged") > 0).then_some(());
     wait_until("merged frames to be counted", LONG, merged).unwrap();
     drop(stream);
