@@ -84,8 +84,14 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "the short way: a packet too long for the server's side is sent",
         FAST,
-        "let fits = m.ip_len <= hop.mtu.saturating_sub(overhead);",
-        "let fits = m.ip_len <= hop.mtu;",
+        " || m.ip_len > hop.mtu {",
+        " || m.ip_len > hop.mtu + 1 {",
+    ),
+    mutant(
+        "the short way: a tunnel's header is not reckoned with",
+        FAST,
+        "m.ip_len > hop.mtu.saturating_sub(forward::TUNNEL_OVERHEAD)",
+        "m.ip_len > hop.mtu",
     ),
     mutant(
         "the short way: an answer too long is sent",
