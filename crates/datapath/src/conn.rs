@@ -199,8 +199,8 @@ pub enum Inserted {
 }
 
 /// Begins a connection: in a new entry, or as another life of an expired or closing one, in place;
-/// removing and inserting would leave an instant without a connection. `seen` is the entry's word as
-/// it was judged; no word is 0, which says that there was none.
+/// removing and inserting would leave an instant without a connection. `seen` is the entry's word
+/// as it was judged; no word is 0, which says that there was none.
 #[inline(always)]
 pub fn begin<T: Tables>(
     t: &T,
@@ -222,7 +222,11 @@ pub fn begin<T: Tables>(
     }
     // Only the life that was judged may be ended: another CPU's packet may have begun the next one.
     if stands.is_some() && old.0 != seen.0 {
-        return if old.has(CONN_REPLY) { Err(Reason::EntryBusy) } else { Ok(Inserted::Theirs(old)) };
+        return if old.has(CONN_REPLY) {
+            Err(Reason::EntryBusy)
+        } else {
+            Ok(Inserted::Theirs(old))
+        };
     }
     let word = match &stands {
         Some(_) => old.reborn(first.state(), first.flags(), first.dest()),

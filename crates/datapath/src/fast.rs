@@ -49,8 +49,9 @@ pub fn fast<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Option
     Some(Outcome { reason, ifindex })
 }
 
-/// Length, hop count, flags, what they say, and protocol of a whole datagram of TCP or UDP without IP
-/// options, at least as long as a TCP header needs: one comparison with the frame's end is enough.
+/// Length, hop count, flags, what they say, and protocol of a whole datagram of TCP or UDP
+/// without IP options, at least as long as a TCP header needs: one comparison with the frame's
+/// end is enough.
 #[inline(always)]
 fn parse_plain<P: Packet>(p: &P) -> Option<(u16, u8, u8, Event, u32)> {
     let tcp: &Tcp = p.at(L4)?;

@@ -154,9 +154,9 @@ pub struct ConnKey {
 }
 
 impl ConnKey {
-    /// From the header's two addresses and the two ports, each pair as it lies there. Written as two
-    /// whole words: the hash reads words, and a word that was written in pieces makes a processor
-    /// wait.
+    /// From the header's two addresses and the two ports, each pair as it lies there. Written as
+    /// two whole words: the hash reads words, and a word that was written in pieces makes a
+    /// processor wait.
     #[inline(always)]
     pub const fn from_words(addresses: u64, ports: u32, protocol: u32) -> Self {
         let words = [addresses, ports as u64 | (protocol as u64) << 32];

@@ -6,7 +6,9 @@ use aya_ebpf::{
     Global,
     bindings::{BPF_NOEXIST, bpf_fib_lookup},
     btf_maps::{Array, HashMap, PerCpuArray, RingBuf},
-    helpers::generated::{bpf_fib_lookup as fib_lookup, bpf_jiffies64, bpf_ktime_get_coarse_ns, bpf_loop},
+    helpers::generated::{
+        bpf_fib_lookup as fib_lookup, bpf_jiffies64, bpf_ktime_get_coarse_ns, bpf_loop,
+    },
     macros::btf_map,
 };
 use xlvs_datapath::{
