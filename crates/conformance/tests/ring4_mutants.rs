@@ -1,5 +1,6 @@
-//! Ring 4: faults are sown into a copy of the data path, one at a time, and the packet rows must catch
-//! each of them in memory. A fault that goes unnoticed is a row that is missing.
+//! Ring 4: faults are sown into a copy of the data path, one at a time, and the packet rows (or the
+//! interleavings of two CPUs) must catch each of them in memory. A fault that goes unnoticed is a row
+//! that is missing.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::{
@@ -200,6 +201,9 @@ const MUTANTS: &[Mutant] = &[
     ),
 ];
 
+/// The tests that must notice.
+const TESTS: [&str; 2] = ["rows", "interleavings"];
+
 /// The crates that must be there for the rows to be built, this one first.
 fn crates(root: &Path) -> Vec<String> {
     let mut names = vec!["conformance".to_owned()];
@@ -232,13 +236,18 @@ fn manifest(path: &Path) -> String {
 struct Copy {
     tree: PathBuf,
     target: PathBuf,
+    /// Held: two runs at once would take each other's faults out.
+    _lock: fs::File,
 }
 
 impl Copy {
     fn make() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let place = root.join("target/mutants");
-        let this = Self { tree: place.join("tree"), target: place.join("target") };
+        fs::create_dir_all(&place).unwrap();
+        let lock = fs::File::create(place.join("lock")).unwrap();
+        lock.lock().unwrap();
+        let this = Self { tree: place.join("tree"), target: place.join("target"), _lock: lock };
         let crates = crates(&root);
         for name in &crates {
             copy(&root.join("crates").join(name), &this.tree.join("crates").join(name));
@@ -258,7 +267,8 @@ impl Copy {
     fn play(&self) -> (bool, String) {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let output = Command::new(cargo)
-            .args(["test", "--offline", "--package", "xlvs-conformance", "--test", "rows"])
+            .args(["test", "--offline", "--package", "xlvs-conformance"])
+            .args(TESTS.iter().flat_map(|test| ["--test", test]))
             .current_dir(&self.tree)
             .env("CARGO_TARGET_DIR", &self.target)
             .env("CARGO_PROFILE_DEV_DEBUG", "0")
@@ -290,8 +300,12 @@ impl Copy {
     }
 }
 
+fn is_wanted(test: &Path) -> bool {
+    TESTS.iter().any(|name| test.file_stem().unwrap() == *name)
+}
+
 /// Copies what differs; what is equal keeps its time, so that nothing is built in vain. Of the tests
-/// only the rows, and no object: the rows are played in memory.
+/// only [`TESTS`], which play in memory.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
@@ -302,7 +316,7 @@ fn copy(from: &Path, to: &Path) {
             copy(&from, &to);
         } else if name == "Cargo.toml" {
             update(&to, manifest(&from).into_bytes());
-        } else if !from.parent().unwrap().ends_with("tests") || name == "rows.rs" {
+        } else if !from.parent().unwrap().ends_with("tests") || is_wanted(&from) {
             update(&to, fs::read(&from).unwrap());
         }
     }
