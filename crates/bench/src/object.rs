@@ -188,10 +188,17 @@ impl Object {
         Ok(counted.join(", "))
     }
 
-    /// What the verifier walked for the director.
-    pub(crate) fn verified(&mut self) -> Result<u32> {
-        let info = self.program(Program::Director)?.info()?;
-        info.verified_instruction_count().context("this kernel does not count what it verifies")
+    /// What the verifier walked for the director's two programs.
+    pub(crate) fn verified(&mut self) -> Result<[u32; 2]> {
+        let count = |program: &mut Xdp| -> Result<u32> {
+            let count = program.info()?.verified_instruction_count();
+            count.context("this kernel does not count what it verifies")
+        };
+        let slow = match self.ebpf.program_mut("director_slow") {
+            Some(program) => count(program.try_into()?)?,
+            None => 0,
+        };
+        Ok([count(self.program(Program::Director)?)?, slow])
     }
 }
 
