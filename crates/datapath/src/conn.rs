@@ -200,7 +200,8 @@ pub enum Inserted {
 
 /// Begins a connection: in a new entry, or as another life of an expired or closing one, in place;
 /// removing and inserting would leave an instant without a connection. `seen` is the entry's word
-/// as it was judged; no word is 0, which says that there was none.
+/// as it was judged; no word is 0, which says that there was none. `came_by` is where its packet
+/// came from, as [`Conn::hop`] has it.
 #[inline(always)]
 pub fn begin<T: Tables>(
     t: &T,
@@ -210,6 +211,7 @@ pub fn begin<T: Tables>(
     deadline: u64,
     now: u64,
     seen: Word,
+    came_by: u64,
 ) -> Result<Inserted, Reason> {
     // Not looked for where none was a moment ago: the insertion notices one that came since.
     let stands = if seen.0 == 0 { None } else { t.conn(&m.key) };
@@ -232,7 +234,7 @@ pub fn begin<T: Tables>(
         Some(_) => old.reborn(first.state(), first.flags(), first.dest()),
         None => first,
     };
-    let ours = word.method() == METHOD_MASQ && claim_reply(t, m, d, word, deadline, now)?;
+    let ours = word.method() == METHOD_MASQ && claim_reply(t, m, d, word, deadline, now, came_by)?;
     match stands {
         Some(c) => revive(t, &c, m, d, old, word, deadline),
         None => insert(t, m, d, word, deadline, ours),
@@ -319,6 +321,7 @@ fn claim_reply<T: Tables>(
     word: Word,
     deadline: u64,
     now: u64,
+    came_by: u64,
 ) -> Result<bool, Reason> {
     let key = reply_key(&m.key, d);
     let copy = word.with(word.state(), word.flags() | CONN_REPLY);
@@ -328,7 +331,7 @@ fn claim_reply<T: Tables>(
         next: 0,
         expires: Cell64::new(deadline),
         word: Cell64::new(copy.0),
-        hop: Cell64::new(0),
+        hop: Cell64::new(came_by),
         origin: Cell64::new(ours),
     };
     match t.conn_insert(&key, &conn) {
@@ -354,6 +357,7 @@ fn claim_reply<T: Tables>(
     if theirs.has(CONN_DEAD) || !stands.word.replace(theirs.0, copy.0) {
         return Err(Reason::EntryBusy);
     }
+    stands.hop.set(came_by);
     stands.origin.set(ours);
     stands.expires.set(deadline);
     Ok(false)

@@ -309,17 +309,22 @@ fn way_back<T: Tables>(
     let mut hop = r.hop.get();
     if tick != present {
         // By the address that the client will see: routes may depend on it.
-        hop = match t.route(vaddr, client, arrival.ifindex) {
-            Route::Found { port, mac } => mac & 0xffff_ffff_ffff | u64::from(port) << 48,
+        match t.route(vaddr, client, arrival.ifindex) {
+            Route::Found { port, mac } => {
+                hop = mac & 0xffff_ffff_ffff | u64::from(port) << 48;
+                r.hop.set(hop);
+                r.origin.set(conn::origin(vaddr, vport, present));
+            }
             Route::NoNeighbour { ifindex, addr } => {
                 t.tell(Event { kind: EVENT_NEIGHBOUR, ifindex, addr, reserved: 0 });
-                return Err(Reason::NoNeighbour);
+                // Until somebody knows: back the way that the connection came by.
+                if hop == 0 {
+                    return Err(Reason::NoNeighbour);
+                }
             }
             Route::None => return Err(Reason::NoRoute),
             Route::ForwardingOff => return Err(Reason::ForwardingOff),
-        };
-        r.hop.set(hop);
-        r.origin.set(conn::origin(vaddr, vport, present));
+        }
     }
     let port = t.port((hop >> 48) as u32).ok_or(Reason::NoRoute)?;
     Ok((Back { dmac: hop, smac: port.mac, ifindex: port.ifindex, vaddr, vport }, port.mtu))
@@ -346,7 +351,7 @@ fn fresh<P: Packet, T: Tables>(
 ) -> Result<Target, Reason> {
     let key = service_key(m);
     let service = t.service(&key).ok_or(Reason::NoService)?;
-    for_us(p, t, arrival)?;
+    let came_by = for_us(p, t, arrival)?;
     may_begin(s, m)?;
     let slot = t.choose(service.plan, service.scheduler);
     if slot == NO_SERVER {
@@ -357,7 +362,7 @@ fn fresh<P: Packet, T: Tables>(
     let dest = t.dest(slot).ok_or(Reason::Inconsistent)?;
     let word = conn::first_word(m, dest.method, slot);
     let deadline = arrival.now + conn::timeout(s, m.key.protocol, word.state());
-    let (word, begun) = match conn::begin(t, m, dest, word, deadline, arrival.now, seen)? {
+    let (word, begun) = match conn::begin(t, m, dest, word, deadline, arrival.now, seen, came_by)? {
         Inserted::Ours(word) => (word, 1),
         Inserted::Theirs(winner) => (winner, 0),
     };
@@ -372,13 +377,18 @@ fn service_key(m: &Meta) -> ServiceKey {
     ServiceKey { addr: m.key.dst, port: m.key.dport, protocol }
 }
 
-/// A switch floods frames whose owner it does not know; they are not ours to balance.
+/// A switch floods frames whose owner it does not know; they are not ours to balance. Where the
+/// frame came from, as [`Conn::hop`] has it; 0 if its port is not known.
 #[inline(always)]
-fn for_us<P: Packet, T: Tables>(p: &P, t: &T, arrival: &Arrival) -> Result<(), Reason> {
+fn for_us<P: Packet, T: Tables>(p: &P, t: &T, arrival: &Arrival) -> Result<u64, Reason> {
     let eth: &Eth = p.at(0).ok_or(Reason::Inconsistent)?;
-    let Some(index) = t.port_of(arrival.ifindex) else { return Ok(()) };
-    let Some(port) = t.port(index) else { return Ok(()) };
-    if port.mac.to_u64() == eth.dst.to_u64() { Ok(()) } else { Err(Reason::OtherHost) }
+    let Some(index) = t.port_of(arrival.ifindex) else { return Ok(0) };
+    let Some(port) = t.port(index) else { return Ok(0) };
+    if port.mac.to_u64() == eth.dst.to_u64() {
+        Ok(eth.src.to_u64() | u64::from(index) << 48)
+    } else {
+        Err(Reason::OtherHost)
+    }
 }
 
 /// What the kernel schedules (`ip_vs_schedule`, `tcp_conn_schedule`): of TCP a SYN, and never what

@@ -182,9 +182,9 @@ pub struct Conn {
     pub expires: Cell64,
     /// State, flags, generation and destination in one, for compare-and-swap: see [`Word`].
     pub word: Cell64,
-    /// Entries for answers: the way to the client. The neighbour's Ethernet address in the low 48
-    /// bits, the index of the port in the high 16. Good while the tick in `origin` is the present
-    /// one.
+    /// Entries for answers: the way to the client; at first, the way that the connection came by.
+    /// The neighbour's Ethernet address in the low 48 bits, the index of the port in the high 16.
+    /// Good while the tick in `origin` is the present one.
     pub hop: Cell64,
     /// Entries for answers: the service's address (32 bits) and port (16), and when `hop` was
     /// found.
