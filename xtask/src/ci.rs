@@ -1,5 +1,5 @@
-//! `cargo xtask ci`: everything that must hold before a change lands, cheapest first. `.ci/run` is
-//! this and nothing else, so that a person runs what CI runs.
+//! `cargo xtask ci`: everything that must hold before a change lands but the tests, cheapest first.
+//! `.ci/run` is this and `cargo xtask test`, so that a person runs what CI runs.
 //!
 //! All steps run, also after a failure: one run tells everything. What cannot run on this machine
 //! says why, and is a failure where `CI=true`.
@@ -10,7 +10,6 @@ use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
 
-use crate::rings::{self, Outcome, is_ci};
 use crate::shell::{CommandExt as _, cargo};
 use crate::tally::Tally;
 use crate::{tools, workspace};
@@ -45,7 +44,6 @@ struct Step {
 
 enum Verdict {
     Held,
-    Tests(Tally),
     /// Not to be had on this machine, and not required there.
     Skipped(String),
 }
@@ -56,12 +54,9 @@ const STEPS: &[Step] = &[
     Step { name: "typos", run: typos },
     Step { name: "taplo", run: taplo },
     Step { name: "clippy", run: clippy },
-    Step { name: "ring 1", run: |root| ring(root, 1) },
     Step { name: "object", run: |root| xtask(root, &["ebpf", "--install", "--check"]) },
     Step { name: "verifier", run: |root| xtask(root, &["verify"]) },
     Step { name: "older kernels", run: |root| xtask(root, &["kernels"]) },
-    Step { name: "ring 2", run: |root| ring(root, 2) },
-    Step { name: "ring 3", run: |root| ring(root, 3) },
     Step { name: "docs", run: docs },
     Step { name: "deny", run: deny },
     Step { name: "bench smoke", run: |root| xtask(root, &["bench", "--smoke"]) },
@@ -106,14 +101,6 @@ fn deny(root: &Path) -> Result<Verdict> {
     )
 }
 
-fn ring(root: &Path, ring: u8) -> Result<Verdict> {
-    Ok(match rings::run_ring(root, ring, false, None)? {
-        Outcome::Ran(tally) => Verdict::Tests(tally),
-        Outcome::Could(why) if is_ci() => bail!("did not run: {why}"),
-        Outcome::Could(why) => Verdict::Skipped(why),
-    })
-}
-
 /// Another verb, in a process of its own: its failure is its own.
 fn xtask(root: &Path, args: &[&str]) -> Result<Verdict> {
     held(Command::new(std::env::current_exe()?).args(args).current_dir(root))
@@ -129,7 +116,6 @@ fn summary(done: &[(&str, Result<Verdict>, u64)]) -> Result<()> {
     for (name, verdict, seconds) in done {
         let (count, said) = match verdict {
             Ok(Verdict::Held) => (Tally::of_step(true), "held".to_owned()),
-            Ok(Verdict::Tests(tests)) => (*tests, tests.to_string()),
             Ok(Verdict::Skipped(why)) => (Tally::default(), format!("skipped: {why}")),
             Err(error) => {
                 let first = error.to_string();
