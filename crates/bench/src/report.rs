@@ -100,10 +100,10 @@ impl Report {
         push(&mut rows, "new flow, wlc over 10 servers", &self.fresh, &fresh);
         self.push_rest(&mut rows);
         let head = format!(
-            "{}, Linux {}, {}. Medians of {} rounds of `BPF_PROG_TEST_RUN` (one packet a call, one \
-             core, programs taking turns). The verifier walks {} instructions for the short way, {} \
-             for the whole one. NAT's answers in random order ask the host's routes each, as a way \
-             found is kept for a second.",
+            "{}, Linux {}, {}. Medians of {} rounds of `BPF_PROG_TEST_RUN` (one packet a call, \
+             one core, programs taking turns). The verifier walks {} instructions for the short \
+             way, {} for the whole one. NAT's answers in random order ask the host's routes each, \
+             as a way found is kept for a second.",
             machine(),
             kernel(),
             today(),
