@@ -10,8 +10,9 @@ use std::{
     process::{Command, Output},
 };
 
-use site::{LONG, Site, XLVS};
 use xlvs_testkit::{Plan, wait_until};
+
+use site::{LONG, Site, XLVS};
 
 /// A director on its own network and two other hosts there.
 fn site() -> Option<Site> {

@@ -1,5 +1,5 @@
-//! `xlvs demo` succeeds, and leaves nothing behind, also when it is interrupted. Needs root; says so
-//! when skipped.
+//! `xlvs demo` succeeds, and leaves nothing behind, also when it is interrupted. Needs root; says
+//! so when skipped.
 #![expect(clippy::unwrap_used, reason = "a failing test is a panic")]
 
 mod site;

@@ -6,13 +6,13 @@ mod site;
 
 use std::{collections::BTreeMap, io::ErrorKind, net::TcpStream};
 
-use site::Site;
-
 use xlvs_testkit::{
     Evidence, Plan,
     peers::{HttpServer, Load},
     udp::{UdpServer, ask},
 };
+
+use site::Site;
 
 /// The three of them, each with so many.
 fn even(count: usize) -> BTreeMap<String, usize> {

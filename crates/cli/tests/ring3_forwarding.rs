@@ -9,13 +9,14 @@ mod site;
 
 use std::{collections::BTreeMap, env, thread};
 
-use site::{
-    Site,
-    rows::{Row, direct_routing, load, nat, start, tunnel},
-};
 use xlvs_testkit::{
     Evidence,
     peers::{Tally, download, upload},
+};
+
+use site::{
+    Site,
+    rows::{Row, direct_routing, load, nat, start, tunnel},
 };
 
 /// A multiple of six, so that rounds of 3, 2, 1 come out even.

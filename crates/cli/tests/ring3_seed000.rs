@@ -6,8 +6,9 @@ mod site;
 
 use std::path::PathBuf;
 
-use site::{Site, skip, talk::Talk};
 use xlvs_testkit::{Evidence, Plan, find_program};
+
+use site::{Site, skip, talk::Talk};
 
 const SERVICE: &str = "172.16.0.113:2100";
 /// The seed's real servers.
