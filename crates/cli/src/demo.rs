@@ -10,10 +10,10 @@ mod table;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use xlvs_testkit::{Error, interrupt, kept, remove, sweep};
 
 use narrator::Narrator;
 use stage::Stage;
-use xlvs_testkit::{Error, interrupt, kept, remove, sweep};
 
 /// See it work: hosts in namespaces, DR, NAT, tunnel, a crash.
 #[derive(Clone, Copy, Debug, clap::Args)]

@@ -18,9 +18,9 @@ use std::{
 };
 
 use anyhow::{Result, bail, ensure};
+use xlvs_testkit::{netlink::Netlink, netns};
 
 use record::{Record, Vip};
-use xlvs_testkit::{netlink::Netlink, netns};
 
 /// Make this host a real server for DR or tunnels, and undo it.
 #[derive(Debug, clap::Args)]

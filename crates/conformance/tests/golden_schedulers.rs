@@ -1,6 +1,6 @@
 //! Ring 1: the kernel's choices, replayed. Command lines go through the parser, the model and the
-//! compiler into tables in memory, connections through the way of a packet; who is chosen and what is
-//! counted must be what the kernel's IPVS answered (`golden/README.md`).
+//! compiler into tables in memory, connections through the way of a packet; who is chosen and what
+//! is counted must be what the kernel's IPVS answered (`golden/README.md`).
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::{

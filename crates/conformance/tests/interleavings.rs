@@ -1,6 +1,6 @@
-//! Ring 1: two CPUs with one connection. While a packet is on its way, before each of its looks at a
-//! table in turn, the other CPU does something of its own from beginning to end: another packet, or
-//! the sweep. Counts must equal the table afterwards, and twins must go to one server.
+//! Ring 1: two CPUs with one connection. While a packet is on its way, before each of its looks at
+//! a table in turn, the other CPU does something of its own from beginning to end: another packet,
+//! or the sweep. Counts must equal the table afterwards, and twins must go to one server.
 
 use std::cell::Cell;
 

@@ -1,5 +1,5 @@
-//! Ring 2: a million mutations of valid frames of live connections through each home. Whatever comes
-//! in, both agree, the counters sum to the packets, and the connections' counts to the table.
+//! Ring 2: a million mutations of valid frames of live connections through each home. Whatever
+//! comes in, both agree, the counters sum to the packets, and the connections' counts to the table.
 //!
 //! `XLVS_MUTATIONS` plays more or fewer.
 #![expect(clippy::unwrap_used, reason = "a test")]

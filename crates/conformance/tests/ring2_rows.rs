@@ -1,4 +1,5 @@
-//! Ring 2: the packet rows in both homes, whose frames, verdicts, counters and tables must be equal.
+//! Ring 2: the packet rows in both homes, whose frames, verdicts, counters and tables must be
+//! equal.
 
 use xlvs_conformance::{InKernel, InMemory, Options, rows};
 

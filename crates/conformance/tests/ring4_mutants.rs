@@ -1,6 +1,6 @@
 //! Ring 4: faults are sown into a copy of the data path, one at a time, and the packet rows (or the
-//! interleavings of two CPUs) must catch each of them in memory. A fault that goes unnoticed is a row
-//! that is missing.
+//! interleavings of two CPUs) must catch each of them in memory. A fault that goes unnoticed is a
+//! row that is missing.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::{
@@ -304,8 +304,8 @@ fn is_wanted(test: &Path) -> bool {
     TESTS.iter().any(|name| test.file_stem().unwrap() == *name)
 }
 
-/// Copies what differs; what is equal keeps its time, so that nothing is built in vain. Of the tests
-/// only [`TESTS`], which play in memory.
+/// Copies what differs; what is equal keeps its time, so that nothing is built in vain. Of the
+/// tests only [`TESTS`], which play in memory.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {

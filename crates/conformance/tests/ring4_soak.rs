@@ -1,6 +1,6 @@
 //! Ring 4: two CPUs carry traffic of the same few connections while a third thread moves the clock,
-//! sweeps, weighs servers anew, takes them out and puts them back. Afterwards every counter must equal
-//! a census of the table.
+//! sweeps, weighs servers anew, takes them out and puts them back. Afterwards every counter must
+//! equal a census of the table.
 //!
 //! `XLVS_SOAK_SECONDS` soaks longer, `XLVS_SEED` begins elsewhere.
 #![expect(clippy::unwrap_used, reason = "a test")]

@@ -16,16 +16,14 @@ use tracing::{error, info, warn};
 use xlvs_api::{Connections, Outcome};
 use xlvs_model::{Change, Fault, Model, ServiceKey, Timeouts};
 
+use self::surroundings::Attachment;
+pub(crate) use self::view::Survey;
 use crate::{
     hops::{Sight, Wish},
     owner::Tick,
     plane::{Filter, Notice, Plane, PlaneError},
     store::{Saved, Store},
 };
-
-pub(crate) use self::view::Survey;
-
-use self::surroundings::Attachment;
 
 /// A request that could not be answered.
 #[derive(Debug, Error)]

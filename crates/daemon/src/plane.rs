@@ -11,10 +11,10 @@ use std::{
 
 use xlvs_api::{Connections, InterfaceView, Stats};
 use xlvs_dataplane::Baselines;
+pub(crate) use xlvs_dataplane::{Filter, Hop, Notice};
 use xlvs_model::{Model, ServerKey, ServiceKey};
 
 pub(crate) use self::tables::{Programs, Tables};
-pub(crate) use xlvs_dataplane::{Filter, Hop, Notice};
 
 /// Hops by the address of the real server.
 pub(crate) type Hops = HashMap<Ipv4Addr, Hop>;

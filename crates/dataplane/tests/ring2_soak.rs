@@ -13,10 +13,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use support::{LOOPBACK, Pins, SECOND, WEB, at, model, prepare};
 use xlvs_datapath::tables::{CONN_INACTIVE, CONN_REPLY, Conn, ConnKey, Word};
 use xlvs_dataplane::{Dataplane, Home, Kernel, LiveCount};
 use xlvs_model::{Change, Method, Server};
+
+use support::{LOOPBACK, Pins, SECOND, WEB, at, model, prepare};
 
 /// A small generator: which numbers does not matter, that they are the same each time does.
 struct Random(u64);

@@ -10,13 +10,13 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
+use xlvs_testkit::{Host, Lab, Net, Plan, Process, wait_until};
 
 use super::{
     narrator::Narrator,
     table::{self, Row},
 };
 use crate::testclient::tally::Tally;
-use xlvs_testkit::{Host, Lab, Net, Plan, Process, wait_until};
 
 /// The virtual address, as in the seed.
 pub(super) const VIP: &str = "172.16.0.113";

@@ -14,7 +14,6 @@ use rustix::{
     fs::statfs,
     mount::{MountFlags, UnmountFlags, mount, unmount},
 };
-
 use xlvs_dataplane::OBJECT;
 use xlvs_testkit::netns;
 

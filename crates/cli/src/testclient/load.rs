@@ -14,12 +14,12 @@ use rustix::{
     io::Errno,
     net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt},
 };
+use xlvs_testkit::interrupt;
 
 use super::{
     sources::Sources,
     tally::{Loss, Tally},
 };
-use xlvs_testkit::interrupt;
 
 /// What is asked for.
 #[derive(Debug)]
