@@ -117,6 +117,12 @@ fn ways() -> Vec<Row> {
         row("no route to the client", by(Route::None), &p, Reason::NoRoute),
         row("the host must not forward", by(Route::ForwardingOff), &p, Reason::ForwardingOff),
         row("the client's neighbour is unknown", by(neighbour), &p, Reason::NoNeighbour),
+        row(
+            "the client's neighbour is unknown, but the way it came by is there",
+            cached(0, tick - 2, GATEWAY).but(|g| g.route = neighbour),
+            &p,
+            Reason::SentNatReply,
+        ),
         row("a way by a port that is none", by(found(2000)), &p, Reason::NoRoute),
         row("the way was found in this tick", cached(0, tick, GATEWAY), &p, Reason::SentNatReply),
         row("the way is of another tick", cached(0, tick - 2, GATEWAY), &p, Reason::NoRoute),
