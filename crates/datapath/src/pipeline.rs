@@ -313,7 +313,8 @@ fn way_back<T: Tables>(
             Route::Found { port, mac } => {
                 hop = mac & 0xffff_ffff_ffff | u64::from(port) << 48;
                 r.hop.set(hop);
-                r.origin.set(conn::origin(vaddr, vport, present));
+                // Not stored: the element may be another connection's by now, of another service.
+                r.origin.replace(origin, conn::origin(vaddr, vport, present));
             }
             Route::NoNeighbour { ifindex, addr } => {
                 t.tell(Event { kind: EVENT_NEIGHBOUR, ifindex, addr, reserved: 0 });
