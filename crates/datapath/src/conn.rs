@@ -7,7 +7,7 @@
 //! while either entry does.
 
 use crate::{
-    Cell64, Insert, Reason, Tables,
+    Insert, Reason, Tables,
     parse::Meta,
     state::{self, Direction, Event},
     tables::{
@@ -123,8 +123,7 @@ pub fn advance<T: Tables>(t: &T, c: &Conn, seen: Word, m: &Meta, out: bool) -> O
             return Some(next);
         }
         word = Word(c.word.get());
-        let other_life = word.dest() != seen.dest() || word.generation() != seen.generation();
-        if word.has(CONN_DEAD) || other_life {
+        if word.has(CONN_DEAD) || !word.is_life_of(seen) {
             return None;
         }
     }
@@ -164,7 +163,7 @@ pub fn copy_to_reply<T: Tables>(t: &T, authority: &Conn, key: &ConnKey, deadline
     for _ in 0..core::hint::black_box(TRIES) {
         let word = Word(authority.word.get());
         let copy = Word(r.word.get());
-        let same_life = copy.dest() == word.dest() && copy.generation() == word.generation();
+        let same_life = copy.is_life_of(word);
         if !copy.has(CONN_REPLY) || copy.has(CONN_DEAD) || word.has(CONN_DEAD) || !same_life {
             return;
         }
@@ -251,14 +250,7 @@ fn insert<T: Tables>(
     deadline: u64,
     ours: bool,
 ) -> Result<Inserted, Reason> {
-    let conn = Conn {
-        #[cfg(feature = "abi-next")]
-        next: 0,
-        expires: Cell64::new(deadline),
-        word: Cell64::new(word.0),
-        hop: Cell64::new(0),
-        origin: Cell64::new(0),
-    };
+    let conn = Conn::new(deadline, word, 0, 0);
     let full = match t.conn_insert(&m.key, &conn) {
         Insert::Done => {
             count_one(t, word, true);
@@ -326,14 +318,7 @@ fn claim_reply<T: Tables>(
     let key = reply_key(&m.key, d);
     let copy = word.with(word.state(), word.flags() | CONN_REPLY);
     let ours = origin(m.key.dst, m.key.dport, 0);
-    let conn = Conn {
-        #[cfg(feature = "abi-next")]
-        next: 0,
-        expires: Cell64::new(deadline),
-        word: Cell64::new(copy.0),
-        hop: Cell64::new(came_by),
-        origin: Cell64::new(ours),
-    };
+    let conn = Conn::new(deadline, copy, came_by, ours);
     match t.conn_insert(&key, &conn) {
         Insert::Done => return Ok(true),
         Insert::Full => return Err(Reason::TableFull),
@@ -394,8 +379,7 @@ pub fn expire<T: Tables>(t: &T, key: &ConnKey, now: u64) -> Swept {
         && let Some(other) = t.conn(&partner)
     {
         let w = Word(other.word.get());
-        let of_one = w.dest() == word.dest() && w.generation() == word.generation();
-        if of_one && !w.has(CONN_DEAD) {
+        if w.is_life_of(word) && !w.has(CONN_DEAD) {
             if word.has(CONN_REPLY) {
                 // The client's entry decides for both.
                 return Swept::Kept;
@@ -425,8 +409,7 @@ pub fn expire<T: Tables>(t: &T, key: &ConnKey, now: u64) -> Swept {
 fn remove_reply<T: Tables>(t: &T, key: &ConnKey, of: Word) {
     let Some(r) = t.conn(key) else { return };
     let w = Word(r.word.get());
-    let of_one = w.dest() == of.dest() && w.generation() == of.generation();
-    if !of_one || !w.has(CONN_REPLY) || w.has(CONN_DEAD) {
+    if !w.is_life_of(of) || !w.has(CONN_REPLY) || w.has(CONN_DEAD) {
         return;
     }
     if r.word.replace(w.0, w.with(w.state(), w.flags() | CONN_DEAD).0) {

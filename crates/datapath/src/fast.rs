@@ -13,7 +13,7 @@ use crate::{
     Reason, Tables, conn,
     forward::{self, Back},
     parse::{L3, Meta, key},
-    pipeline::{Arrival, Outcome, present_tick},
+    pipeline::{Arrival, Outcome, count_in, count_out, present_tick},
     state::Event,
     tables::{
         CONN_DEAD, CONN_REPLY, Conn, DEST_AVAILABLE, HOP_NEIGHBOUR, Hop, METHOD_MASQ,
@@ -98,10 +98,7 @@ fn to_server<P: Packet, T: Tables>(
         return None;
     }
     conn::refresh(c, arrival.now + conn::timeout(s, m.key.protocol, word.state()));
-    t.stats(word.dest(), |x| {
-        x.in_packets += 1;
-        x.in_bytes += u64::from(m.ip_len);
-    });
+    count_in(t, word.dest(), m, 0);
     let ifindex = hop.ifindex;
     let sent = match method {
         METHOD_MASQ => forward::nat_to(p, m, hop, dest.addr, conn::server_port(dest, m.key.dport)),
@@ -132,10 +129,7 @@ fn to_client<P: Packet, T: Tables>(
         return None;
     }
     conn::refresh(r, arrival.now + conn::timeout(s, m.key.protocol, word.state()));
-    t.stats(word.dest(), |x| {
-        x.out_packets += 1;
-        x.out_bytes += u64::from(m.ip_len);
-    });
+    count_out(t, word.dest(), m);
     let back = Back { dmac, smac: port.mac, ifindex: port.ifindex, vaddr, vport };
     let (Ok(reason) | Err(reason)) = forward::nat_reply(p, m, &back);
     Some((reason, back.ifindex))

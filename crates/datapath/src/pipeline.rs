@@ -198,10 +198,7 @@ fn to_client<P: Packet, T: Tables>(
     room: &mut u16,
 ) -> Result<(Reason, u32), Reason> {
     let origin = follow_reply(t, s, m, r, word, arrival.now)?.ok_or(Reason::NoConnection)?;
-    t.stats(word.dest(), |x| {
-        x.out_packets += 1;
-        x.out_bytes += u64::from(m.ip_len);
-    });
+    count_out(t, word.dest(), m);
     if m.ttl <= 1 {
         return Err(Reason::SentTimeExceeded);
     }
@@ -258,7 +255,7 @@ fn follow_reply<T: Tables>(
     if authority.has(CONN_DEAD) {
         return Err(Reason::EntryBusy);
     }
-    let of_one = authority.dest() == word.dest() && authority.generation() == word.generation();
+    let of_one = authority.is_life_of(word);
     let lives = r.expires.get() > now || c.expires.get() > now;
     if !of_one || !lives {
         return Ok(None);
@@ -332,11 +329,19 @@ fn way_back<T: Tables>(
 }
 
 #[inline(always)]
-fn count_in<T: Tables>(t: &T, slot: u32, m: &Meta, connections: u64) {
+pub(crate) fn count_in<T: Tables>(t: &T, slot: u32, m: &Meta, connections: u64) {
     t.stats(slot, |x: &mut Stats| {
         x.connections += connections;
         x.in_packets += 1;
         x.in_bytes += u64::from(m.ip_len);
+    });
+}
+
+#[inline(always)]
+pub(crate) fn count_out<T: Tables>(t: &T, slot: u32, m: &Meta) {
+    t.stats(slot, |x: &mut Stats| {
+        x.out_packets += 1;
+        x.out_bytes += u64::from(m.ip_len);
     });
 }
 
@@ -474,10 +479,7 @@ pub fn local_reply<P: Packet, T: Tables>(p: &P, t: &T, now: u64) -> Option<(Meta
         return None;
     }
     let (vaddr, vport, _) = conn::origin_parts(follow_reply(t, s, &m, &c, word, now).ok()??);
-    t.stats(word.dest(), |x| {
-        x.out_packets += 1;
-        x.out_bytes += u64::from(m.ip_len);
-    });
+    count_out(t, word.dest(), &m);
     t.count(Reason::LocalNatReply);
     Some((m, vaddr, vport))
 }

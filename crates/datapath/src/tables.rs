@@ -191,6 +191,21 @@ pub struct Conn {
     pub origin: Cell64,
 }
 
+impl Conn {
+    /// An entry that is made; `hop` and `origin` are 0 but in entries for answers.
+    #[inline(always)]
+    pub const fn new(expires: u64, word: Word, hop: u64, origin: u64) -> Self {
+        Self {
+            #[cfg(feature = "abi-next")]
+            next: 0,
+            expires: Cell64::new(expires),
+            word: Cell64::new(word.0),
+            hop: Cell64::new(hop),
+            origin: Cell64::new(origin),
+        }
+    }
+}
+
 /// An interface of the host, by a small number.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -266,6 +281,11 @@ impl Word {
     #[expect(clippy::cast_possible_truncation, reason = "the field is 16 bits")]
     pub const fn generation(self) -> u16 {
         (self.0 >> 16) as u16
+    }
+    /// The same life of one entry, or of an entry and its entry for answers.
+    #[inline(always)]
+    pub const fn is_life_of(self, other: Self) -> bool {
+        self.dest() == other.dest() && self.generation() == other.generation()
     }
     /// Any of the flags is set.
     #[inline(always)]

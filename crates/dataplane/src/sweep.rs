@@ -58,7 +58,6 @@ fn is_due(conn: &Conn, now: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use xlvs_datapath::{
-        Cell64,
         state::ESTABLISHED,
         tables::{CONN_INACTIVE, METHOD_ROUTE},
     };
@@ -71,14 +70,7 @@ mod tests {
     }
 
     fn conn(expires: u64, flags: u8) -> Conn {
-        Conn {
-            #[cfg(feature = "abi-next")]
-            next: 0,
-            expires: Cell64::new(expires),
-            word: Cell64::new(Word::new(ESTABLISHED, METHOD_ROUTE | flags, 0).0),
-            hop: Cell64::new(0),
-            origin: Cell64::new(0),
-        }
+        Conn::new(expires, Word::new(ESTABLISHED, METHOD_ROUTE | flags, 0), 0, 0)
     }
 
     #[test]

@@ -7,7 +7,7 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use xlvs_datapath::{
-    Cell64, Reason,
+    Reason,
     tables::{Conn, ConnKey, Word},
 };
 
@@ -51,14 +51,7 @@ pub(crate) fn bare_lookup(ctx: XdpContext) -> u32 {
 
 #[inline(always)]
 fn bare_conn() -> Conn {
-    Conn {
-        #[cfg(feature = "abi-next")]
-        next: 0,
-        expires: Cell64::new(0),
-        word: Cell64::new(0),
-        hop: Cell64::new(0),
-        origin: Cell64::new(0),
-    }
+    Conn::new(0, Word(0), 0, 0)
 }
 
 /// A miss and an insertion.

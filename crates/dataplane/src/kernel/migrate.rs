@@ -9,11 +9,8 @@
 
 use std::{fs, io, path::Path, thread, time::Duration};
 
-use xlvs_datapath::{
-    Cell64,
-    tables::{
-        ABI, CONN_DEAD, CONN_INACTIVE, CONN_REPLY, Conn, Dest, SETTING_MIGRATING, Settings, Word,
-    },
+use xlvs_datapath::tables::{
+    ABI, CONN_DEAD, CONN_INACTIVE, CONN_REPLY, Conn, Dest, SETTING_MIGRATING, Settings, Word,
 };
 
 use super::{
@@ -65,15 +62,8 @@ pub(super) fn find(dir: &Path) -> Result<Option<Older>, Error> {
 fn decode(version: u32, bytes: &[u8]) -> Option<Conn> {
     // Version 2 has a word of room before what version 1 has.
     let bytes = if version == 2 { bytes.get(8..)? } else { bytes };
-    let word = |i: usize| Some(Cell64::new(read::<u64>(bytes.get(8 * i..)?)?));
-    Some(Conn {
-        #[cfg(feature = "abi-next")]
-        next: 0,
-        expires: word(0)?,
-        word: word(1)?,
-        hop: word(2)?,
-        origin: word(3)?,
-    })
+    let word = |i: usize| read::<u64>(bytes.get(8 * i..)?);
+    Some(Conn::new(word(0)?, Word(word(1)?), word(2)?, word(3)?))
 }
 
 /// Fills the new tables, marked; the connections come after the programs are switched. None: that
