@@ -1,12 +1,7 @@
 //! Least connections (`ip_vs_lc.c`): the least overhead, whatever the weights, 0 excepted.
 
-use crate::{Search, Server};
+use crate::least::{Burden, NEVER};
 
-#[inline(always)]
-pub(crate) fn visit<S: Server>(search: &mut Search, server: &S) -> bool {
-    let load = server.load();
-    // ip_vs_dest_conn_overhead: (activeconns << 8) + totalconns.
-    let overhead = i64::from(load.active) * 257 + i64::from(load.inactive);
-    search.lighter(server, overhead, 1);
-    true
-}
+/// `ip_vs_dest_conn_overhead`: (activeconns << 8) + totalconns.
+pub(crate) const BURDEN: Burden =
+    Burden { active: 257, inactive: 1, coming: 0, weight_cap: 1, at_once: NEVER };

@@ -8,11 +8,14 @@
 #![forbid(unsafe_code)]
 
 mod lc;
+mod least;
 mod nq;
 mod rr;
 mod sed;
 mod wlc;
 mod wrr;
+
+use least::{Burden, Least};
 
 /// Which scheduler; the number is the tables' number.
 #[repr(u32)]
@@ -105,23 +108,19 @@ pub struct Choice {
     pub state: u64,
 }
 
-/// A walk over the list, whoever's: one loop for all schedulers, because the kernel's verifier
-/// walks every loop's body, and all that follows it, for each of them.
+/// A walk over the list for a place in it: one loop for rr and wrr.
 pub(crate) struct Search {
-    scheduler: Scheduler,
+    weighted: bool,
     weights: Weights,
     /// wrr: the weight that is asked for.
     threshold: u32,
     /// wrr: where the walk began, and whether it came round.
     start: u32,
     wrapped: bool,
-    /// The server found so far.
+    /// The server found.
     found: bool,
     id: u32,
     position: u32,
-    /// Its burden and weight.
-    overhead: i64,
-    weight: i64,
 }
 
 impl Visit for Search {
@@ -130,28 +129,10 @@ impl Visit for Search {
         if server.weight() == 0 {
             return true;
         }
-        match self.scheduler {
-            Scheduler::Rr => rr::visit(self, position, server),
-            Scheduler::Wrr => wrr::visit(self, position, server),
-            Scheduler::Lc => lc::visit(self, server),
-            Scheduler::Wlc => wlc::visit(self, server),
-            Scheduler::Sed => sed::visit(self, server),
-            Scheduler::Nq => nq::visit(self, server),
-        }
-    }
-}
-
-impl Search {
-    /// Keeps this server if its burden is less for its weight: `loh * w(d) > doh * w(least)` of the
-    /// kernel, whose products wrap alike.
-    #[inline(always)]
-    fn lighter<S: Server>(&mut self, server: &S, overhead: i64, weight: i64) {
-        let better = self.overhead.wrapping_mul(weight) > overhead.wrapping_mul(self.weight);
-        if !self.found || better {
-            self.found = true;
-            self.id = server.id();
-            self.overhead = overhead;
-            self.weight = weight;
+        if self.weighted {
+            wrr::visit(self, position, server)
+        } else {
+            rr::visit(self, position, server)
         }
     }
 }
@@ -160,18 +141,35 @@ impl Search {
 /// of this list left: 0 (or [`wrr_state`]) before the first.
 #[inline(always)]
 pub fn pick<D: Destinations>(scheduler: Scheduler, list: &D, state: u64) -> Option<Choice> {
+    match scheduler {
+        Scheduler::Rr => next_in_list(false, list, state),
+        Scheduler::Wrr => next_in_list(true, list, state),
+        Scheduler::Lc => lightest(lc::BURDEN, list, state),
+        Scheduler::Wlc => lightest(wlc::BURDEN, list, state),
+        Scheduler::Sed => lightest(sed::BURDEN, list, state),
+        Scheduler::Nq => lightest(nq::BURDEN, list, state),
+    }
+}
+
+/// The least burdened server.
+#[inline(always)]
+fn lightest<D: Destinations>(burden: Burden, list: &D, state: u64) -> Option<Choice> {
+    let least = list.scan(0, Least::new(burden));
+    if least.weight == 0 { None } else { Some(Choice { id: least.id, state }) }
+}
+
+/// The server whose turn it is.
+#[inline(always)]
+fn next_in_list<D: Destinations>(weighted: bool, list: &D, state: u64) -> Option<Choice> {
     let weights = list.weights();
-    let (mut start, mut threshold) = match scheduler {
-        Scheduler::Rr => (rr::start(state), 0),
-        Scheduler::Wrr => wrr_parts(state),
-        Scheduler::Lc | Scheduler::Wlc | Scheduler::Sed | Scheduler::Nq => (0, 0),
-    };
+    let (mut start, mut threshold) =
+        if weighted { wrr_parts(state) } else { (rr::start(state), 0) };
     if start >= list.count() {
         start = 0;
         threshold = wrr::lower(threshold, weights);
     }
     let search = Search {
-        scheduler,
+        weighted,
         weights,
         threshold,
         start,
@@ -179,17 +177,15 @@ pub fn pick<D: Destinations>(scheduler: Scheduler, list: &D, state: u64) -> Opti
         found: false,
         id: 0,
         position: 0,
-        overhead: 0,
-        weight: 0,
     };
     let search = list.scan(start, search);
     if !search.found {
         return None;
     }
-    let state = match scheduler {
-        Scheduler::Rr => rr_state(Some(search.position)),
-        Scheduler::Wrr => wrr_state(search.position + 1, search.threshold),
-        Scheduler::Lc | Scheduler::Wlc | Scheduler::Sed | Scheduler::Nq => state,
+    let state = if weighted {
+        wrr_state(search.position + 1, search.threshold)
+    } else {
+        rr_state(Some(search.position))
     };
     Some(Choice { id: search.id, state })
 }

@@ -1,16 +1,7 @@
 //! Never queue (`ip_vs_nq.c`): a server without active connections at once, else as sed.
 
-use crate::{Search, Server};
+use crate::least::Burden;
 
-#[inline(always)]
-pub(crate) fn visit<S: Server>(search: &mut Search, server: &S) -> bool {
-    let active = server.load().active;
-    if active == 0 {
-        search.found = true;
-        search.id = server.id();
-        return false;
-    }
-    // ip_vs_nq_dest_overhead: the new connection counts already.
-    search.lighter(server, i64::from(active) + 1, i64::from(server.weight()));
-    true
-}
+/// `ip_vs_nq_dest_overhead`: the new connection counts already.
+pub(crate) const BURDEN: Burden =
+    Burden { active: 1, inactive: 0, coming: 1, weight_cap: u32::MAX, at_once: 0 };

@@ -1,12 +1,7 @@
 //! Weighted least connections (`ip_vs_wlc.c`): the least overhead for its weight.
 
-use crate::{Search, Server};
+use crate::least::{Burden, NEVER};
 
-#[inline(always)]
-pub(crate) fn visit<S: Server>(search: &mut Search, server: &S) -> bool {
-    let load = server.load();
-    // ip_vs_dest_conn_overhead: (activeconns << 8) + totalconns.
-    let overhead = i64::from(load.active) * 257 + i64::from(load.inactive);
-    search.lighter(server, overhead, i64::from(server.weight()));
-    true
-}
+/// `ip_vs_dest_conn_overhead`: (activeconns << 8) + totalconns.
+pub(crate) const BURDEN: Burden =
+    Burden { active: 257, inactive: 1, coming: 0, weight_cap: u32::MAX, at_once: NEVER };

@@ -1,0 +1,63 @@
+//! The schedulers that look for the least burden: one walk, with numbers for what differs, because
+//! the kernel's verifier walks every branch and a processor mispredicts some.
+
+use crate::{Server, Visit};
+
+/// What a server's burden is made of, and how its weight counts.
+#[derive(Clone, Copy)]
+pub(crate) struct Burden {
+    /// For each active connection.
+    pub(crate) active: i64,
+    /// For each other connection.
+    pub(crate) inactive: i64,
+    /// For the connection to come.
+    pub(crate) coming: i64,
+    /// Weights above it count as it.
+    pub(crate) weight_cap: u32,
+    /// A server with so many active connections is taken at once.
+    pub(crate) at_once: u32,
+}
+
+/// No server has so many connections.
+pub(crate) const NEVER: u32 = u32::MAX;
+
+/// A walk over the whole list.
+pub(crate) struct Least {
+    burden: Burden,
+    /// The lightest so far.
+    pub(crate) id: u32,
+    overhead: i64,
+    /// Its weight; 0: there is none.
+    pub(crate) weight: i64,
+}
+
+impl Least {
+    #[inline(always)]
+    pub(crate) const fn new(burden: Burden) -> Self {
+        // Of no weight, so that every server that has one is lighter.
+        Self { burden, id: 0, overhead: 1, weight: 0 }
+    }
+}
+
+impl Visit for Least {
+    /// `loh * w(d) > doh * w(least)` of the kernel, whose products wrap alike. A server of weight 0
+    /// never is lighter.
+    #[inline(always)]
+    fn visit<S: Server>(&mut self, _position: u32, server: &S) -> bool {
+        let b = &self.burden;
+        let load = server.load();
+        let weight = server.weight();
+        let weight = i64::from(if weight > b.weight_cap { b.weight_cap } else { weight });
+        let overhead = i64::from(load.active)
+            .wrapping_mul(b.active)
+            .wrapping_add(i64::from(load.inactive).wrapping_mul(b.inactive))
+            .wrapping_add(b.coming);
+        let at_once = load.active == b.at_once && weight != 0;
+        if at_once || self.overhead.wrapping_mul(weight) > overhead.wrapping_mul(self.weight) {
+            self.id = server.id();
+            self.overhead = overhead;
+            self.weight = weight;
+        }
+        !at_once
+    }
+}
