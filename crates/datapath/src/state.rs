@@ -1,5 +1,7 @@
 //! Connection states and idle timeouts, the kernel's (`ip_vs_proto_tcp.c`, `ip_vs_proto_udp.c`).
 
+pub mod secure;
+
 use xlvs_wire::tcp_flag::{ACK, FIN, RST, SYN};
 
 /// No packet yet.
