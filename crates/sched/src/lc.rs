@@ -4,4 +4,4 @@ use crate::least::{Burden, NEVER};
 
 /// `ip_vs_dest_conn_overhead`: (activeconns << 8) + totalconns.
 pub(crate) const BURDEN: Burden =
-    Burden { active: 257, inactive: 1, coming: 0, weight_cap: 1, at_once: NEVER };
+    Burden { active: 257, inactive: 1, coming: 0, weight_cap: 1, at_once: NEVER, overflows: false };

@@ -1,7 +1,7 @@
 //! The schedulers that look for the least burden: one walk, with numbers for what differs, because
 //! the kernel's verifier walks every branch and a processor mispredicts some.
 
-use crate::{Server, Visit};
+use crate::{NOBODY, Server, Visit};
 
 /// What a server's burden is made of, and how its weight counts.
 #[derive(Clone, Copy)]
@@ -16,6 +16,8 @@ pub(crate) struct Burden {
     pub(crate) weight_cap: u32,
     /// A server with so many active connections is taken at once.
     pub(crate) at_once: u32,
+    /// A server with more active connections than its weight gets none.
+    pub(crate) overflows: bool,
 }
 
 /// No server has so many connections.
@@ -28,25 +30,27 @@ pub(crate) struct Least {
     pub(crate) id: u32,
     overhead: i64,
     /// Its weight; 0: there is none.
-    pub(crate) weight: i64,
+    weight: i64,
 }
 
 impl Least {
     #[inline(always)]
     pub(crate) const fn new(burden: Burden) -> Self {
         // Of no weight, so that every server that has one is lighter.
-        Self { burden, id: 0, overhead: 1, weight: 0 }
+        Self { burden, id: NOBODY, overhead: 1, weight: 0 }
     }
 }
 
 impl Visit for Least {
     /// `loh * w(d) > doh * w(least)` of the kernel, whose products wrap alike. A server of weight 0
-    /// never is lighter.
+    /// never is lighter, and who may not have the connection counts as one.
     #[inline(always)]
     fn visit<S: Server>(&mut self, _position: u32, server: &S) -> bool {
         let b = &self.burden;
         let load = server.load();
         let weight = server.weight();
+        let weight =
+            if server.overloaded() || (b.overflows && load.active > weight) { 0 } else { weight };
         let weight = i64::from(if weight > b.weight_cap { b.weight_cap } else { weight });
         let overhead = i64::from(load.active)
             .wrapping_mul(b.active)

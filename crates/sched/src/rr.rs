@@ -2,7 +2,7 @@
 //!
 //! State: one more than the position of the last choice; 0 before the first.
 
-use crate::{Search, Server};
+use crate::{Server, walk::Search};
 
 /// Where the walk begins.
 #[inline(always)]
@@ -13,7 +13,6 @@ pub(crate) const fn start(state: u64) -> u32 {
 
 #[inline(always)]
 pub(crate) fn visit<S: Server>(search: &mut Search, position: u32, server: &S) -> bool {
-    search.found = true;
     search.id = server.id();
     search.position = position;
     false

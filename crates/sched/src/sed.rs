@@ -3,5 +3,11 @@
 use crate::least::{Burden, NEVER};
 
 /// `ip_vs_sed_dest_overhead`: the new connection counts already.
-pub(crate) const BURDEN: Burden =
-    Burden { active: 1, inactive: 0, coming: 1, weight_cap: u32::MAX, at_once: NEVER };
+pub(crate) const BURDEN: Burden = Burden {
+    active: 1,
+    inactive: 0,
+    coming: 1,
+    weight_cap: u32::MAX,
+    at_once: NEVER,
+    overflows: false,
+};

@@ -3,5 +3,11 @@
 use crate::least::{Burden, NEVER};
 
 /// `ip_vs_dest_conn_overhead`: (activeconns << 8) + totalconns.
-pub(crate) const BURDEN: Burden =
-    Burden { active: 257, inactive: 1, coming: 0, weight_cap: u32::MAX, at_once: NEVER };
+pub(crate) const BURDEN: Burden = Burden {
+    active: 257,
+    inactive: 1,
+    coming: 0,
+    weight_cap: u32::MAX,
+    at_once: NEVER,
+    overflows: false,
+};

@@ -3,8 +3,12 @@
 //!
 //! State: the threshold `cw` in the low 32 bits; in the high ones `cl`, one more than the position
 //! of the last choice, 0 for the head of the list.
+//!
+//! The kernel makes as many passes as it takes. One is enough here: `cl` and the threshold say which
+//! server the next pass would take, and when all that weigh so much are overloaded, the greatest
+//! weight met on the way says at which threshold a pass will find somebody, and whom.
 
-use crate::{Search, Server, Weights};
+use crate::{Server, Weights, walk::Search};
 
 /// The threshold of the next pass.
 #[inline(always)]
@@ -12,21 +16,65 @@ pub(crate) const fn lower(threshold: u32, weights: Weights) -> u32 {
     if threshold > weights.divisor { threshold - weights.divisor } else { weights.max }
 }
 
-/// One walk over the list is enough: the threshold never exceeds the greatest weight, so the pass
-/// that begins at the head finds a server.
+/// The rest of a pass, from after `cl`, asks for the threshold; from the head of the list the next
+/// one asks for a lower one. Who is passed over is kept: the heaviest, where all that later passes
+/// would take first count alike, and of such the nearest to the head.
 #[inline(always)]
 pub(crate) fn visit<S: Server>(search: &mut Search, position: u32, server: &S) -> bool {
     if position < search.start && !search.wrapped {
         search.wrapped = true;
         search.threshold = lower(search.threshold, search.weights);
     }
-    if server.weight() < search.threshold {
-        return true;
+    let weight = server.weight();
+    let taken = weight >= search.threshold;
+    let rank = if taken || search.wrapped {
+        weight
+    } else {
+        weight.min(lower(search.threshold, search.weights))
+    };
+    let nearer = search.wrapped && search.position >= search.start;
+    if taken || rank > search.rank || (nearer && rank == search.rank) {
+        search.id = server.id();
+        search.position = position;
+        search.rank = rank;
     }
-    search.found = true;
-    search.id = server.id();
-    search.position = position;
-    false
+    search.taken = taken;
+    !taken
+}
+
+/// What to remember after a walk.
+#[inline(always)]
+pub(crate) fn state_after(search: &Search, state: u64) -> u64 {
+    let weights = search.weights;
+    if search.rank == 0 {
+        return nobody(state, weights);
+    }
+    let mut threshold = search.threshold;
+    if !search.taken {
+        let next = if search.wrapped { threshold } else { lower(threshold, weights) };
+        let weight = search.rank;
+        // The greatest threshold that is one of a pass and not more than the weight.
+        threshold = if weight >= next {
+            next
+        } else if weight >= weights.divisor {
+            weight - weights.divisor + 1
+        } else {
+            1
+        };
+    }
+    wrr_state(search.position + 1, threshold)
+}
+
+/// Where the kernel's passes end that find everybody overloaded: where they began if that was the
+/// last pass, else at the head with the greatest weight.
+#[inline(always)]
+const fn nobody(state: u64, weights: Weights) -> u64 {
+    let (after, threshold) = wrr_parts(state);
+    if weights.max == 0 || (after != 0 && threshold <= weights.divisor) {
+        state
+    } else {
+        wrr_state(0, weights.max)
+    }
 }
 
 /// `cl` and `cw` as a state.

@@ -19,8 +19,8 @@ pub(crate) fn state_for(scheduler: Scheduler, old: Option<&Old<'_>>, new: &[Orde
         (Scheduler::Wrr, None) => wrr_state(0, weights.max),
         (Scheduler::Wrr, Some(old)) => wrr_state_after_change(old.state, weights),
         (Scheduler::Rr, Some(old)) => rr_after_change(old, new),
-        (Scheduler::Rr, None)
-        | (Scheduler::Lc | Scheduler::Wlc | Scheduler::Sed | Scheduler::Nq, _) => 0,
+        // The others remember nothing in the list.
+        _ => 0,
     }
 }
 
