@@ -11,7 +11,7 @@ use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1, heade
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::UnixStream, runtime, time};
-use xlvs_model::{Change, ServerKey, ServiceKey, Timeouts};
+use xlvs_model::{Change, ServerKey, ServiceKey, SyncDaemon, Timeouts};
 
 use crate::{
     ApiError, Connections, Outcome, ServiceView, Status, Zero,
@@ -31,6 +31,8 @@ pub trait Director {
     fn zero(&mut self, what: Zero) -> Result<(), ClientError>;
     /// The timeouts in force.
     fn timeouts(&mut self) -> Result<Timeouts, ClientError>;
+    /// The connection sync daemons.
+    fn sync(&mut self) -> Result<Vec<SyncDaemon>, ClientError>;
     /// The connections that a filter lets through.
     fn connections(&mut self, filter: &Filter) -> Result<Connections, ClientError>;
     /// Takes everything out of the kernel; the daemon ends.
@@ -220,6 +222,10 @@ impl Director for Client {
 
     fn timeouts(&mut self) -> Result<Timeouts, ClientError> {
         self.get("/v1/timeouts")
+    }
+
+    fn sync(&mut self) -> Result<Vec<SyncDaemon>, ClientError> {
+        self.get("/v1/sync")
     }
 
     fn connections(&mut self, filter: &Filter) -> Result<Connections, ClientError> {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use xlvs_model::{Change, Fault, Model, ServerKey, ServiceKey, Timeouts};
+use xlvs_model::{Change, Fault, Model, ServerKey, ServiceKey, SyncDaemon, Timeouts};
 
 use crate::{
-    ApiError, ClientError, ConnectionView, Connections, Director, Filter, NextHop, Outcome,
+    ApiError, ClientError, ConnectionView, Connections, Director, Filter, NextHop, Outcome, Rate,
     ServerView, ServiceView, Stats, Status, Zero,
 };
 
@@ -18,6 +18,12 @@ pub struct Memory {
     pub service_stats: BTreeMap<ServiceKey, Stats>,
     /// Counters, active and inactive connections of servers.
     pub server_stats: BTreeMap<(ServiceKey, ServerKey), (Stats, u32, u32)>,
+    /// Counters a second of services (without a server) and servers.
+    pub rates: BTreeMap<(ServiceKey, Option<ServerKey>), Rate>,
+    /// Clients that keep a server.
+    pub persistent: BTreeMap<(ServiceKey, ServerKey), u32>,
+    /// The interfaces there are, beside `lo`, and their MTUs.
+    pub interfaces: BTreeMap<String, u32>,
     /// The connections to list.
     pub connections: Vec<ConnectionView>,
     /// What [`Status::connection_capacity`] says.
@@ -46,17 +52,17 @@ impl Director for Memory {
 
     fn services(&mut self) -> Result<Vec<ServiceView>, ClientError> {
         let views = self.model.services.iter().map(|service| ServiceView {
-            key: service.key,
-            scheduler: service.scheduler,
             stats: self.service_stats.get(&service.key).copied().unwrap_or_default(),
+            rate: self.rates.get(&(service.key, None)).copied().unwrap_or_default(),
             servers: service.servers.iter().map(|s| self.server(&service.key, s)).collect(),
+            ..ServiceView::new(service)
         });
         Ok(views.collect())
     }
 
     fn change(&mut self, changes: &[Change]) -> Result<Outcome, ClientError> {
         self.requests += 1;
-        let faults = changes.iter().map(|change| self.model.apply(change).err()).collect();
+        let faults = changes.iter().map(|change| self.apply(change).err()).collect();
         Ok(Outcome { faults, not_saved: self.not_saved.clone() })
     }
 
@@ -80,6 +86,10 @@ impl Director for Memory {
         Ok(self.model.timeouts)
     }
 
+    fn sync(&mut self) -> Result<Vec<SyncDaemon>, ClientError> {
+        Ok(self.model.sync.clone())
+    }
+
     fn connections(&mut self, filter: &Filter) -> Result<Connections, ClientError> {
         let passes = |connection: &&ConnectionView| {
             filter.service.is_none_or(|s| s == connection.service)
@@ -99,17 +109,28 @@ impl Director for Memory {
 }
 
 impl Memory {
+    /// A daemon's interface is looked up before anything else.
+    fn apply(&mut self, change: &Change) -> Result<(), Fault> {
+        let Change::StartDaemon { daemon } = change else { return self.model.apply(change) };
+        let mtu = match daemon.interface.as_str() {
+            "lo" => 65536,
+            name => *self.interfaces.get(name).ok_or(Fault::NoSuchDevice)?,
+        };
+        self.model.apply(&Change::StartDaemon { daemon: daemon.clone().with_length(mtu) })
+    }
+
     fn server(&self, service: &ServiceKey, server: &xlvs_model::Server) -> ServerView {
         let known = self.server_stats.get(&(*service, server.key));
         let (stats, active, inactive) = known.copied().unwrap_or_default();
+        let next_hop = NextHop::Unresolved { why: "there is no network here".into() };
+        let key = (*service, server.key);
         ServerView {
-            address: server.key,
-            method: server.method,
-            weight: server.weight,
             active,
             inactive,
+            persistent: self.persistent.get(&key).copied().unwrap_or_default(),
             stats,
-            next_hop: NextHop::Unresolved { why: "there is no network here".into() },
+            rate: self.rates.get(&(*service, Some(server.key))).copied().unwrap_or_default(),
+            ..ServerView::new(server, next_hop)
         }
     }
 }

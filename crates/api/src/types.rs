@@ -7,15 +7,21 @@
 //! | `POST /v1/changes` | `Vec<Change>` | [`Outcome`]: each change on its own, in order |
 //! | `POST /v1/zero` | [`Zero`] | `{}` or [`ApiError`] 404 |
 //! | `GET /v1/timeouts` | - | `xlvs_model::Timeouts` |
+//! | `GET /v1/sync` | - | `Vec<xlvs_model::SyncDaemon>`, the master first |
 //! | `GET /v1/connections?service=&server=&state=&limit=` | - | [`Connections`] |
 //! | `POST /v1/detach` | - | `{}`; the daemon takes everything out of the kernel and ends |
 //!
 //! An answer other than 2xx carries an [`ApiError`]. A GET never changes anything.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+};
 
 use serde::{Deserialize, Serialize};
-use xlvs_model::{Fault, Method, Scheduler, ServerKey, ServiceKey, Timeouts};
+use xlvs_model::{
+    Family, Fault, Method, Server, ServerKey, Service, ServiceKey, Terms, Timeouts, Tuning, Tunnel,
+};
 
 /// Counters since the start or the last `zero`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,17 +38,54 @@ pub struct Stats {
     pub out_bytes: u64,
 }
 
-/// A service as it stands.
+/// What happens a second: the kernel's estimate over about the last eight seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rate {
+    /// Connections.
+    pub cps: u64,
+    /// Packets from clients.
+    pub inpps: u64,
+    /// Packets from servers.
+    pub outpps: u64,
+    /// Bytes from clients.
+    pub inbps: u64,
+    /// Bytes from servers.
+    pub outbps: u64,
+}
+
+/// A service as it stands: all that was asked for lies flat beside its key, and what is as it was
+/// before anybody asked is not there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceView {
-    /// Protocol, address and port.
+    /// Protocol, address and port, or a mark.
     pub key: ServiceKey,
-    /// Its scheduler.
-    pub scheduler: Scheduler,
+    /// Its scheduler, persistence and so on.
+    #[serde(flatten)]
+    pub terms: Terms,
+    /// Its timeouts, limits and so on.
+    #[serde(flatten)]
+    pub tuning: Tuning,
     /// Of all its servers, past ones too.
     pub stats: Stats,
+    /// Of all its servers.
+    #[serde(default)]
+    pub rate: Rate,
     /// The one added last first.
     pub servers: Vec<ServerView>,
+}
+
+impl ServiceView {
+    /// A service whose counters are at nought, without servers.
+    pub fn new(service: &Service) -> Self {
+        Self {
+            key: service.key,
+            terms: service.terms.clone(),
+            tuning: service.tuning.clone(),
+            stats: Stats::default(),
+            rate: Rate::default(),
+            servers: Vec::new(),
+        }
+    }
 }
 
 /// A server as it stands.
@@ -54,14 +97,61 @@ pub struct ServerView {
     pub method: Method,
     /// What was asked for.
     pub weight: u32,
+    /// With so many connections it gets no new ones; 0: no limit.
+    #[serde(default)]
+    pub upper: u32,
+    /// Once it had too many, it gets new ones again below so many.
+    #[serde(default)]
+    pub lower: u32,
+    /// The kind of tunnel, if it is reached by one.
+    #[serde(default)]
+    pub tunnel: Tunnel,
     /// Connections in ESTABLISHED, `SYN_SENT`, `SYN_RECV` or SYNACK.
     pub active: u32,
     /// All its other connections.
     pub inactive: u32,
+    /// Clients that keep it.
+    #[serde(default)]
+    pub persistent: u32,
     /// Its counters.
     pub stats: Stats,
+    /// Its counters a second.
+    #[serde(default)]
+    pub rate: Rate,
     /// Where packets to it go now.
     pub next_hop: NextHop,
+}
+
+impl ServerView {
+    /// A server that nothing was counted of.
+    pub fn new(server: &Server, next_hop: NextHop) -> Self {
+        Self {
+            address: server.key,
+            method: server.method,
+            weight: server.weight,
+            upper: server.upper,
+            lower: server.lower,
+            tunnel: server.tunnel,
+            active: 0,
+            inactive: 0,
+            persistent: 0,
+            stats: Stats::default(),
+            rate: Rate::default(),
+            next_hop,
+        }
+    }
+
+    /// The server as it was asked for.
+    pub const fn server(&self) -> Server {
+        Server {
+            key: self.address,
+            method: self.method,
+            weight: self.weight,
+            upper: self.upper,
+            lower: self.lower,
+            tunnel: self.tunnel,
+        }
+    }
 }
 
 /// Where packets to a server go.
@@ -91,8 +181,12 @@ pub enum NextHop {
 pub struct ConnectionView {
     /// The service it came to.
     pub service: ServiceKey,
+    /// `TCP`, `UDP`, `SCTP`, or `IP` for what keeps clients of a mark.
+    pub protocol: String,
     /// The client's end.
     pub client: SocketAddr,
+    /// Where the client sent it: [`virtual_end`] for a service of an address.
+    pub vip: SocketAddr,
     /// The server's end.
     pub server: SocketAddr,
     /// `ESTABLISHED`, `FIN_WAIT`... (TCP) or `UDP`.
@@ -101,6 +195,38 @@ pub struct ConnectionView {
     pub expires_s: u64,
     /// How its packets reach the server.
     pub method: Method,
+    /// No connection: what keeps a client with its server.
+    #[serde(default)]
+    pub template: bool,
+    /// What the service's persistence engine tells the client by.
+    #[serde(default)]
+    pub engine: Option<EngineData>,
+}
+
+/// What a persistence engine found in a client's packets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineData {
+    /// The engine: `sip`.
+    pub name: String,
+    /// A call's identifier, say.
+    pub data: String,
+}
+
+/// The protocol and the virtual end that connections of a service are listed with. A mark stands
+/// where the address would begin: `0.0.0.8:0`, `[0:8::]:0`.
+pub fn virtual_end(service: &ServiceKey) -> (String, SocketAddr) {
+    match *service {
+        ServiceKey::Socket { protocol, address, port } => {
+            (protocol.name().to_uppercase(), SocketAddr::new(address, port))
+        }
+        ServiceKey::Mark { mark, family: Family::V4 } => {
+            ("IP".to_owned(), SocketAddr::new(Ipv4Addr::from(mark).into(), 0))
+        }
+        ServiceKey::Mark { mark, family: Family::V6 } => {
+            let address = Ipv6Addr::from(u128::from(mark) << 96);
+            ("IP".to_owned(), SocketAddr::new(address.into(), 0))
+        }
+    }
 }
 
 /// Connections, perhaps not all.

@@ -103,7 +103,7 @@ impl Director {
     fn connect(&mut self, case: &Case, k: usize) -> Value {
         self.wait();
         let vip: ServiceKey = key(&case.service);
-        let IpAddr::V4(address) = vip.address else { panic!("IPv4 only") };
+        let Some(IpAddr::V4(address)) = vip.address() else { panic!("IPv4 only") };
         let from = |flags| {
             Packet::new(L4::Tcp(flags)).with(|p| {
                 p.src = match case.src.as_str() {
@@ -111,7 +111,7 @@ impl Director {
                     other => panic!("sources {other}"),
                 };
                 p.sport = 20000 + u16::try_from(k).unwrap();
-                (p.dst, p.dport) = (address.octets(), vip.port);
+                (p.dst, p.dport) = (address.octets(), vip.port());
                 p.payload.clear();
             })
         };

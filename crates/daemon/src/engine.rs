@@ -14,7 +14,7 @@ use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 use xlvs_api::{Connections, Outcome};
-use xlvs_model::{Change, Fault, Model, ServiceKey, Timeouts};
+use xlvs_model::{Change, Fault, Model, ServiceKey, SyncDaemon, Timeouts};
 
 use self::surroundings::Attachment;
 pub(crate) use self::view::Survey;
@@ -145,6 +145,11 @@ impl Engine {
         }
     }
 
+    /// The connection sync daemons that were asked for.
+    pub(crate) fn sync(&self) -> Vec<SyncDaemon> {
+        self.model.sync.clone()
+    }
+
     /// The timeouts in force.
     pub(crate) fn timeouts(&self) -> Timeouts {
         self.model.timeouts
@@ -184,7 +189,7 @@ impl Engine {
     /// Changes of which none needs to be seen by packets before another.
     fn change_together(&mut self, batch: &[Change]) -> Result<Vec<Option<Fault>>, EngineError> {
         let mut model = self.model.clone();
-        let faults: Vec<_> = batch.iter().map(|change| model.apply(change).err()).collect();
+        let faults: Vec<_> = batch.iter().map(|change| self.apply(change, &mut model).err()).collect();
         if model == self.model {
             return Ok(faults);
         }
@@ -204,6 +209,13 @@ impl Engine {
             }
             Err(e) => Err(e.into()),
         }
+    }
+
+    /// Applies a change to `model`; a daemon's interface is looked up first.
+    fn apply(&self, change: &Change, model: &mut Model) -> Result<(), Fault> {
+        let Change::StartDaemon { daemon } = change else { return model.apply(change) };
+        let mtu = self.sight.host.mtu_of(&daemon.interface).ok_or(Fault::NoSuchDevice)?;
+        model.apply(&Change::StartDaemon { daemon: daemon.clone().with_length(mtu) })
     }
 
     fn publish_servers(&self) {
@@ -307,8 +319,13 @@ fn batch_length(changes: &[Change]) -> usize {
             Change::AddService { .. }
             | Change::AddServer { .. }
             | Change::EditService { .. }
+            | Change::TuneService { .. }
             | Change::EditServer { .. }
-            | Change::SetTimeouts { .. } => {}
+            | Change::SetTimeouts { .. }
+            | Change::AddMark { .. }
+            | Change::RemoveMark { .. }
+            | Change::StartDaemon { .. }
+            | Change::StopDaemon { .. } => {}
         }
     }
     changes.len()

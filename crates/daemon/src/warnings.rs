@@ -1,6 +1,9 @@
 //! What needs a person, as sentences for `GET /v1/status`: pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use xlvs_dataplane::LeftOut;
+use xlvs_model::Model;
 
 use crate::engine::Survey;
 
@@ -52,6 +55,7 @@ pub(crate) fn warnings(facts: &Facts<'_>) -> Vec<String> {
         );
     }
     list.extend(missing_addresses(facts));
+    list.extend(left_out(&survey.model));
     list.extend(merged(facts));
     list.extend(survey.plane.notes.iter().cloned());
     list.extend(facts.standing.iter().cloned());
@@ -61,8 +65,8 @@ pub(crate) fn warnings(facts: &Facts<'_>) -> Vec<String> {
 fn missing_addresses(facts: &Facts<'_>) -> Vec<String> {
     let host = &facts.survey.host;
     let virtual_addresses: BTreeSet<_> =
-        facts.survey.model.services.iter().map(|s| s.key.address).collect();
-    let missing = virtual_addresses.into_iter().filter(|address| !host.has_address(*address));
+        facts.survey.model.services.iter().filter_map(|s| s.key.address()).collect();
+    let missing = virtual_addresses.into_iter().filter(|a| a.is_ipv4() && !host.has_address(*a));
     let device = facts.interfaces.first().map_or("IF", |interface| interface.name.as_str());
     missing
         .map(|address| {
@@ -73,6 +77,31 @@ fn missing_addresses(facts: &Facts<'_>) -> Vec<String> {
             )
         })
         .collect()
+}
+
+/// What is stored and listed, and gets no packets yet: one sentence for each reason.
+fn left_out(model: &Model) -> Vec<String> {
+    let mut by_reason = BTreeMap::<String, Vec<String>>::new();
+    for LeftOut { service, server, why } in xlvs_dataplane::left_out(model) {
+        let what = match server {
+            Some(server) => format!("{server} of {service}"),
+            None => service.to_string(),
+        };
+        by_reason.entry(why).or_default().push(what);
+    }
+    let roles: Vec<_> = model.sync.iter().map(|d| d.role.name().to_owned()).collect();
+    if !roles.is_empty() {
+        by_reason.insert("sync daemons".to_owned(), roles);
+    }
+    let sentence = |(why, all): (String, Vec<String>)| {
+        let shown = all.iter().take(NAMES_SHOWN).cloned().collect::<Vec<_>>().join(", ");
+        let more = match all.len().saturating_sub(NAMES_SHOWN) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        format!("stored, not forwarded yet ({why}): {shown}{more}")
+    };
+    by_reason.into_iter().map(sentence).collect()
 }
 
 fn merged(facts: &Facts<'_>) -> Vec<String> {
@@ -95,6 +124,8 @@ fn merged(facts: &Facts<'_>) -> Vec<String> {
     list
 }
 
+/// Of many things that are alike so many are named.
+const NAMES_SHOWN: usize = 5;
 /// The data plane's name for frames that an offload has merged.
 const MERGED: &str = "merged";
 

@@ -53,9 +53,9 @@ pub(crate) fn view(
     }
     let dest = dest_of(word.dest())?;
     let service = model_service(key.dst, key.dport, u8::try_from(key.protocol).ok()?)?;
-    let state = match service.protocol {
-        Protocol::Udp => "UDP",
-        Protocol::Tcp => state::TCP_NAMES.get(usize::from(word.state())).copied().unwrap_or("BUG!"),
+    let state = match service.protocol() {
+        Some(Protocol::Udp) => "UDP",
+        _ => state::TCP_NAMES.get(usize::from(word.state())).copied().unwrap_or("BUG!"),
     };
     Some(Connection {
         service,

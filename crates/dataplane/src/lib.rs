@@ -20,7 +20,7 @@ mod sweep;
 mod sys;
 
 pub use arp::arp_probe;
-pub use compile::Hop;
+pub use compile::{Hop, LeftOut, left_out};
 pub use conns::{Connection, Filter};
 pub use counters::{Base, Baselines, ServerCounters, ServiceBase, Totals};
 pub use error::Error;

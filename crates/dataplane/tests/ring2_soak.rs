@@ -115,10 +115,8 @@ fn soak(method: Method, duration: Duration) {
             let weight = u32::try_from(random.below(3)).unwrap();
             let change = match random.below(8) {
                 0 => Change::DeleteServer { service, server },
-                1..5 => {
-                    Change::AddServer { service, server: Server { key: server, method, weight } }
-                }
-                _ => Change::EditServer { service, server: Server { key: server, method, weight } },
+                1..5 => Change::AddServer { service, server: Server::new(server, method, weight) },
+                _ => Change::EditServer { service, server: Server::new(server, method, weight) },
             };
             if wanted.apply(&change).is_ok() {
                 plane.apply(&wanted).unwrap();

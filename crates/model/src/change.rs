@@ -4,10 +4,13 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Fault, Method, Scheduler, Server, ServerKey, Service, ServiceKey, Timeouts};
+use crate::{
+    ClientMask, Family, Fault, MarkRule, Method, Server, ServerKey, Service, ServiceKey, SyncDaemon,
+    SyncRole, Terms, Timeouts, Tuning, Tunnel, TunnelChecksum, marks,
+};
 
-/// One edit of the desired state. As JSON: `{"op": "add_server", "service": "tcp:10.0.0.1:80",
-/// ...}`.
+/// One edit of the desired state. As JSON: `{"op": "add_service", "service": "tcp:10.0.0.1:80",
+/// "scheduler": "rr"}`, `{"op": "add_server", "service": "tcp:10.0.0.1:80", "server": {...}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum Change {
@@ -15,15 +18,25 @@ pub enum Change {
     AddService {
         /// The service to make.
         service: ServiceKey,
-        /// Its scheduler.
-        scheduler: Scheduler,
+        /// Its scheduler and so on.
+        #[serde(flatten)]
+        terms: Terms,
     },
-    /// `ipvsadm -E`.
+    /// `ipvsadm -E`: all its terms anew. Its tuning stays.
     EditService {
         /// The service to change.
         service: ServiceKey,
-        /// Its new scheduler.
-        scheduler: Scheduler,
+        /// Its new terms.
+        #[serde(flatten)]
+        terms: Terms,
+    },
+    /// What IPVS does not know of, all of it anew.
+    TuneService {
+        /// The service to change.
+        service: ServiceKey,
+        /// Its new tuning.
+        #[serde(flatten)]
+        tuning: Tuning,
     },
     /// `ipvsadm -D`: the service and its servers.
     DeleteService {
@@ -39,7 +52,7 @@ pub enum Change {
         /// The server.
         server: Server,
     },
-    /// `ipvsadm -e`: method and weight of a server; its place in the list stays.
+    /// `ipvsadm -e`: all of a server but its address; its place in the list stays.
     EditServer {
         /// The service it belongs to.
         service: ServiceKey,
@@ -53,10 +66,33 @@ pub enum Change {
         /// Address and port.
         server: ServerKey,
     },
+    /// A mark rule of the director's own.
+    AddMark {
+        /// Before the rule of this number, counted from 1; without one, after all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<u32>,
+        /// The rule.
+        rule: MarkRule,
+    },
+    /// Takes a mark rule out.
+    RemoveMark {
+        /// Its number, counted from 1.
+        at: u32,
+    },
     /// `ipvsadm --set`; 0 leaves a value as it is.
     SetTimeouts {
         /// Seconds; 0 keeps.
         timeouts: Timeouts,
+    },
+    /// `ipvsadm --start-daemon`. A director looks its interface up first.
+    StartDaemon {
+        /// The daemon.
+        daemon: SyncDaemon,
+    },
+    /// `ipvsadm --stop-daemon`.
+    StopDaemon {
+        /// Which.
+        role: SyncRole,
     },
 }
 
@@ -69,6 +105,12 @@ pub struct Model {
     /// Idle timeouts.
     #[serde(default)]
     pub timeouts: Timeouts,
+    /// The director's own mark rules, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<MarkRule>,
+    /// At most one of each role.
+    #[serde(default)]
+    pub sync: Vec<SyncDaemon>,
 }
 
 impl Model {
@@ -77,19 +119,26 @@ impl Model {
         self.services.iter().find(|s| s.key == *key)
     }
 
-    /// Makes one change, or leaves everything as it is and says why.
+    /// Makes one change, or leaves everything as it is and says why. The order of checks is the
+    /// kernel's: what a caller is told first is part of what it is told.
     pub fn apply(&mut self, change: &Change) -> Result<(), Fault> {
         match change {
-            Change::AddService { service, scheduler } => {
-                supported(service.address)?;
+            Change::AddService { service, terms } => {
                 if self.service(service).is_some() {
                     return Err(Fault::ServiceExists);
                 }
-                let servers = Vec::new();
-                self.services.push(Service { key: *service, scheduler: *scheduler, servers });
+                valid_terms(service, terms)?;
+                self.services.push(Service::new(*service, terms.clone()));
             }
-            Change::EditService { service, scheduler } => {
-                self.service_mut(service)?.scheduler = *scheduler;
+            Change::EditService { service, terms } => {
+                let found = self.service_mut(service)?;
+                valid_terms(service, terms)?;
+                found.terms.clone_from(terms);
+            }
+            Change::TuneService { service, tuning } => {
+                let found = self.service_mut(service)?;
+                valid_tuning(tuning)?;
+                found.tuning.clone_from(tuning);
             }
             Change::DeleteService { service } => {
                 self.service_mut(service)?;
@@ -97,16 +146,16 @@ impl Model {
             }
             Change::Clear => self.services.clear(),
             Change::AddServer { service, server } => {
-                let found = self.service_mut(service)?;
-                valid_server(server)?;
+                let found = self.server_of(service, server)?;
                 if found.server(&server.key).is_some() {
                     return Err(Fault::ServerExists);
                 }
+                unicast(server.key.ip())?;
                 found.servers.insert(0, *server);
             }
             Change::EditServer { service, server } => {
                 // Its address was checked when it was added; one that could not be is not there.
-                let found = self.service_mut(service)?;
+                let found = self.server_of(service, server)?;
                 let old = found.servers.iter_mut().find(|s| s.key == server.key);
                 *old.ok_or(Fault::NoSuchServer)? = *server;
             }
@@ -115,7 +164,14 @@ impl Model {
                 let at = found.servers.iter().position(|s| s.key == *server);
                 found.servers.remove(at.ok_or(Fault::NoSuchServer)?);
             }
+            Change::AddMark { at, rule } => marks::add(&mut self.marks, *at, rule)?,
+            Change::RemoveMark { at } => marks::remove(&mut self.marks, *at)?,
             Change::SetTimeouts { timeouts } => self.set_timeouts(timeouts)?,
+            Change::StartDaemon { daemon } => self.start_daemon(daemon)?,
+            Change::StopDaemon { role } => {
+                let at = self.sync.iter().position(|d| d.role == *role);
+                self.sync.remove(at.ok_or(Fault::NoDaemon)?);
+            }
         }
         Ok(())
     }
@@ -124,10 +180,27 @@ impl Model {
         self.services.iter_mut().find(|s| s.key == *key).ok_or(Fault::NoSuchService)
     }
 
-    fn set_timeouts(&mut self, new: &Timeouts) -> Result<(), Fault> {
-        if [new.tcp, new.tcp_fin, new.udp].into_iter().any(|s| s > MAX_TIMEOUT_S) {
-            return Err(Fault::TimeoutRange);
+    /// The service that `server` is to be added to or edited in, if it may be like this.
+    fn server_of(&mut self, key: &ServiceKey, server: &Server) -> Result<&mut Service, Fault> {
+        let synchronised = !self.sync.is_empty();
+        let found = self.service_mut(key)?;
+        let is_foreign = Family::of(server.key.ip()) != key.family();
+        if is_foreign && (synchronised || server.method != Method::Tunnel) {
+            return Err(Fault::OtherFamily);
         }
+        if server.weight > MAX_WEIGHT || server.lower > server.upper {
+            return Err(Fault::OutOfRange);
+        }
+        match server.tunnel {
+            Tunnel::Gue { port: 0, .. } | Tunnel::Gre { checksum: TunnelChecksum::Remote } => {
+                Err(Fault::BadTunnel)
+            }
+            Tunnel::Ipip | Tunnel::Gue { .. } | Tunnel::Gre { .. } => Ok(found),
+        }
+    }
+
+    fn set_timeouts(&mut self, new: &Timeouts) -> Result<(), Fault> {
+        valid_timeouts(new)?;
         for (old, new) in [
             (&mut self.timeouts.tcp, new.tcp),
             (&mut self.timeouts.tcp_fin, new.tcp_fin),
@@ -139,29 +212,69 @@ impl Model {
         }
         Ok(())
     }
-}
 
-fn supported(address: IpAddr) -> Result<(), Fault> {
-    if address.is_ipv4() { Ok(()) } else { Err(Fault::Unsupported) }
-}
-
-fn valid_server(server: &Server) -> Result<(), Fault> {
-    let IpAddr::V4(address) = server.key.ip() else { return Err(Fault::Unsupported) };
-    if address.is_unspecified() || address.is_multicast() || address.is_broadcast() {
-        return Err(Fault::NotUnicast);
+    /// The kernel's messages know one family of addresses for a connection, so services that mix
+    /// them and daemons exclude each other.
+    fn start_daemon(&mut self, daemon: &SyncDaemon) -> Result<(), Fault> {
+        let mixes = |service: &Service| {
+            let family = service.key.family();
+            service.servers.iter().any(|server| Family::of(server.key.ip()) != family)
+        };
+        if self.services.iter().any(mixes) {
+            return Err(Fault::OtherFamily);
+        }
+        if self.sync.iter().any(|d| d.role == daemon.role) {
+            return Err(Fault::DaemonRuns);
+        }
+        self.sync.push(daemon.clone());
+        self.sync.sort_by_key(|d| d.role);
+        Ok(())
     }
-    Ok(())
+}
+
+fn valid_terms(service: &ServiceKey, terms: &Terms) -> Result<(), Fault> {
+    if terms.engine.as_ref().is_some_and(|engine| !ENGINES.contains(&engine.as_str())) {
+        return Err(Fault::NoSuchEngine);
+    }
+    let Some(persistence) = terms.persistence else { return Ok(()) };
+    if persistence.timeout_s > MAX_TIMEOUT_S {
+        return Err(Fault::TimeoutRange);
+    }
+    let is_mask = match persistence.mask {
+        ClientMask::V4(_) => true,
+        ClientMask::V6(prefix) => (1..=128).contains(&prefix),
+    };
+    let suits = is_mask && persistence.mask.family() == service.family();
+    if suits { Ok(()) } else { Err(Fault::BadMask) }
+}
+
+fn valid_tuning(tuning: &Tuning) -> Result<(), Fault> {
+    tuning.timeouts.as_ref().map_or(Ok(()), valid_timeouts)
+}
+
+fn valid_timeouts(timeouts: &Timeouts) -> Result<(), Fault> {
+    let in_range =
+        [timeouts.tcp, timeouts.tcp_fin, timeouts.udp].iter().all(|s| *s <= MAX_TIMEOUT_S);
+    if in_range { Ok(()) } else { Err(Fault::TimeoutRange) }
+}
+
+/// `inet_addr_type` and `ipv6_addr_type` of the kernel, as far as no route has a say.
+fn unicast(address: IpAddr) -> Result<(), Fault> {
+    let is_unicast = match address {
+        IpAddr::V4(v4) => !(v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast()),
+        IpAddr::V6(v6) => {
+            let mapped = v6.to_ipv4_mapped().is_some();
+            !(v6.is_unspecified() || v6.is_multicast() || v6.is_unicast_link_local() || mapped)
+        }
+    };
+    if is_unicast { Ok(()) } else { Err(Fault::NotUnicast) }
 }
 
 /// `INT_MAX / HZ` of a kernel with HZ = 250 (`ip_vs_set_timeout`).
 const MAX_TIMEOUT_S: u32 = i32::MAX as u32 / 250;
+const MAX_WEIGHT: u32 = i32::MAX as u32;
+/// Persistence engines by name.
+const ENGINES: [&str; 1] = ["sip"];
 
-impl Method {
-    /// True when packets keep the service's port on their way to the server.
-    pub const fn keeps_port(self) -> bool {
-        match self {
-            Self::Masq => false,
-            Self::Tunnel | Self::Route => true,
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use thiserror::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
-    /// A service of this protocol, address and port is there already (`EEXIST`).
+    /// A service of this key is there already (`EEXIST`).
     #[error("the service already exists")]
     ServiceExists,
     /// There is no such service (`ESRCH`).
@@ -22,13 +22,41 @@ pub enum Fault {
     /// A server's address must be one host's (`EINVAL`): not multicast, broadcast or 0.0.0.0.
     #[error("the server's address is not the address of one host")]
     NotUnicast,
+    /// A server of the other family than its service's can be reached by a tunnel alone (`EINVAL`),
+    /// and not while connections are synchronised.
+    #[error("a server of another address family can be reached by a tunnel alone")]
+    OtherFamily,
+    /// A GUE tunnel without a port, a GRE tunnel with a remote checksum (`EINVAL`).
+    #[error("these settings do not make a tunnel")]
+    BadTunnel,
+    /// A persistence mask of the other family, or a prefix that is none (`EINVAL`).
+    #[error("the persistence mask does not suit the service")]
+    BadMask,
+    /// There is no persistence engine of this name (`ENOENT`).
+    #[error("there is no such persistence engine")]
+    NoSuchEngine,
+    /// The weight is too large, or the lower threshold above the upper one (`ERANGE`).
+    #[error("a weight or threshold is out of range")]
+    OutOfRange,
     /// A timeout is negative or too large (`EINVAL`).
     #[error("a timeout is out of range")]
     TimeoutRange,
+    /// A sync daemon of this role runs already (`EEXIST`).
+    #[error("the sync daemon runs already")]
+    DaemonRuns,
+    /// No sync daemon of this role runs (`ESRCH`).
+    #[error("no such sync daemon runs")]
+    NoDaemon,
+    /// There is no interface of this name (`ENODEV`).
+    #[error("there is no such interface")]
+    NoSuchDevice,
+    /// There is no mark rule of this number.
+    #[error("there is no such mark rule")]
+    NoSuchMark,
+    /// A mark rule asks for the ports of packets that may have none.
+    #[error("ports need a protocol that has them")]
+    MarkPorts,
     /// The tables have no room for another service or server (`ENOMEM`).
     #[error("the director's tables are full; `xlvs status` shows the limits")]
     TablesFull,
-    /// IPv6, a fwmark or another thing that this version does not forward yet.
-    #[error("not supported yet")]
-    Unsupported,
 }

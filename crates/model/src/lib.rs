@@ -2,15 +2,35 @@
 //!
 //! Pure: no socket, clock, file or global. Every face edits a [`Model`] by [`Change`]s; the daemon
 //! compiles the result into tables. What packets did (connections, counters) is not in here, and
-//! nothing in here changes because a server died.
+//! nothing in here changes because a server died. What the data path cannot forward yet is held all
+//! the same: the compiler says what it leaves out.
 #![forbid(unsafe_code)]
 
 mod change;
 mod fault;
+mod key;
+mod marks;
+mod network;
+mod scheduler;
+mod server;
 mod service;
+mod sync;
 
 pub use change::{Change, Model};
 pub use fault::Fault;
-pub use service::{
-    Method, ParseKeyError, Protocol, Scheduler, Server, ServerKey, Service, ServiceKey, Timeouts,
+pub use key::{Family, ParseKeyError, Protocol, ServiceKey};
+pub use marks::{
+    Followed, FollowedThen, InterfacePattern, IpProtocol, Is, MAX_MARK_RULES, MAX_PORT_RANGES,
+    MacAddress, MarkMatch, MarkRule, MarkThen, Masked, Mirror, NotMirrored, ParsePartError,
+    PortRange, Ports, Prefix,
 };
+pub use network::{Network, ParseNetworkError};
+pub use scheduler::Scheduler;
+pub use server::{Method, Server, ServerKey, Tunnel, TunnelChecksum};
+pub use service::{ClientMask, Limits, Persistence, Service, Terms, Timeouts, Tuning};
+pub use sync::{SyncDaemon, SyncRole};
+
+/// What nobody changed is not written.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

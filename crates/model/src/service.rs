@@ -1,174 +1,145 @@
-//! What services and servers are.
+//! What services are.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
-/// The transport protocol of a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Protocol {
-    /// TCP, IP protocol 6.
-    Tcp,
-    /// UDP, IP protocol 17.
-    Udp,
-}
-
-impl Protocol {
-    /// The number in the IP header.
-    pub const fn number(self) -> u8 {
-        match self {
-            Self::Tcp => 6,
-            Self::Udp => 17,
-        }
-    }
-
-    /// `tcp` or `udp`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-        }
-    }
-}
-
-/// How packets reach a server: the *forwarding method*.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Method {
-    /// NAT: the destination is rewritten, and the source of the answers (`ipvsadm -m`, `Masq`).
-    Masq,
-    /// IP in IP (`ipvsadm -i`, `Tunnel`).
-    Tunnel,
-    /// Direct routing: only the Ethernet addresses change (`ipvsadm -g`, `Route`).
-    Route,
-}
-
-/// Which server gets a new connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scheduler {
-    /// Round robin.
-    Rr,
-    /// Weighted round robin.
-    Wrr,
-    /// Least connections.
-    Lc,
-    /// Weighted least connections (the default).
-    Wlc,
-    /// Shortest expected delay.
-    Sed,
-    /// Never queue.
-    Nq,
-}
-
-impl Scheduler {
-    /// All of them, in the order that help texts list them.
-    pub const ALL: [Self; 6] = [Self::Rr, Self::Wrr, Self::Lc, Self::Wlc, Self::Sed, Self::Nq];
-
-    /// The name in `ipvsadm -s NAME`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Rr => "rr",
-            Self::Wrr => "wrr",
-            Self::Lc => "lc",
-            Self::Wlc => "wlc",
-            Self::Sed => "sed",
-            Self::Nq => "nq",
-        }
-    }
-
-    /// The scheduler of this name.
-    pub fn by_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|s| s.name() == name)
-    }
-}
-
-/// What identifies a service: `tcp:10.0.0.1:80`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ServiceKey {
-    /// The transport protocol.
-    pub protocol: Protocol,
-    /// The virtual address.
-    pub address: IpAddr,
-    /// The virtual port.
-    pub port: u16,
-}
-
-/// What identifies a server within its service: `10.0.1.1:8080`.
-pub type ServerKey = std::net::SocketAddr;
-
-/// `tcp:ADDRESS:PORT` or `udp:ADDRESS:PORT` was expected (IPv6 in brackets).
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{0}` is not a service: write tcp:ADDRESS:PORT or udp:ADDRESS:PORT")]
-pub struct ParseKeyError(pub String);
-
-impl fmt::Display for ServiceKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let socket = ServerKey::new(self.address, self.port);
-        write!(f, "{}:{socket}", self.protocol.name())
-    }
-}
-
-impl FromStr for ServiceKey {
-    type Err = ParseKeyError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || ParseKeyError(text.to_owned());
-        let (protocol, socket) = text.split_once(':').ok_or_else(wrong)?;
-        let protocol = match protocol {
-            "tcp" => Protocol::Tcp,
-            "udp" => Protocol::Udp,
-            _ => return Err(wrong()),
-        };
-        let socket: ServerKey = socket.parse().map_err(|_| wrong())?;
-        Ok(Self { protocol, address: socket.ip(), port: socket.port() })
-    }
-}
-
-impl Serialize for ServiceKey {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for ServiceKey {
-    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+use crate::{Family, Network, Scheduler, Server, ServerKey, ServiceKey, is_default};
 
 /// A virtual service. `servers` is in the kernel's order: the one added last comes first.
+///
+/// As JSON its terms and its tuning lie flat beside the key; what is as it was before anybody said
+/// anything is left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
-    /// Protocol, address and port.
+    /// Protocol, address and port, or a mark.
     pub key: ServiceKey,
-    /// Who chooses the server of a new connection.
-    pub scheduler: Scheduler,
+    /// What `ipvsadm -A` and `-E` say.
+    #[serde(flatten)]
+    pub terms: Terms,
+    /// What IPVS does not know of.
+    #[serde(flatten)]
+    pub tuning: Tuning,
     /// The servers, the one added last first.
     #[serde(default)]
     pub servers: Vec<Server>,
 }
 
 impl Service {
+    /// A service without servers.
+    pub fn new(key: ServiceKey, terms: impl Into<Terms>) -> Self {
+        Self { key, terms: terms.into(), tuning: Tuning::default(), servers: Vec::new() }
+    }
+
     /// The server of this address and port.
     pub fn server(&self, key: &ServerKey) -> Option<&Server> {
         self.servers.iter().find(|s| s.key == *key)
     }
 }
 
-/// A real server (a *destination*) of a service.
+/// All that IPVS knows of a service beside its key and its servers: an edit replaces the whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// Who chooses the server of a new connection.
+    pub scheduler: Scheduler,
+    /// Bits 0 to 2: the scheduler's `flag-1` to `flag-3`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub scheduler_flags: u8,
+    /// UDP alone: every packet is scheduled by itself and leaves no connection (`-o`).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub one_packet: bool,
+    /// Clients keep their server for a time (`-p`).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub persistence: Option<Persistence>,
+    /// Tells clients apart by more than their address: `sip` (`--pe`). Without `persistence` it is
+    /// kept and has no effect.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub engine: Option<String>,
+}
+
+impl From<Scheduler> for Terms {
+    fn from(scheduler: Scheduler) -> Self {
+        Self { scheduler, ..Self::default() }
+    }
+}
+
+/// How long which clients keep their server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Server {
-    /// Address and port. With `Route` and `Tunnel` the port is the service's: these methods cannot
-    /// change it, and the faces write it so.
-    #[serde(rename = "address")]
-    pub key: ServerKey,
-    /// How packets reach it.
-    pub method: Method,
-    /// Its share of new connections; 0 quiesces it. At most 2147483647.
-    pub weight: u32,
+pub struct Persistence {
+    /// Seconds since the last connection ended.
+    pub timeout_s: u32,
+    /// Which clients are one (`-M`).
+    pub mask: ClientMask,
+}
+
+impl Persistence {
+    /// Every address is a client of its own.
+    pub const fn of_hosts(timeout_s: u32, family: Family) -> Self {
+        Self { timeout_s, mask: ClientMask::host(family) }
+    }
+}
+
+/// The bits of a client's address that tell it from another: for IPv4 any mask, `"255.255.255.0"`,
+/// for IPv6 the length of a prefix, `64`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ClientMask {
+    /// Of IPv4 clients.
+    V4(Ipv4Addr),
+    /// Of IPv6 clients, 1 to 128.
+    V6(u8),
+}
+
+impl ClientMask {
+    /// Every address is a client of its own.
+    pub const fn host(family: Family) -> Self {
+        match family {
+            Family::V4 => Self::V4(Ipv4Addr::BROADCAST),
+            Family::V6 => Self::V6(128),
+        }
+    }
+
+    /// Whose addresses it masks.
+    pub const fn family(self) -> Family {
+        match self {
+            Self::V4(_) => Family::V4,
+            Self::V6(_) => Family::V6,
+        }
+    }
+}
+
+/// What xlvs adds to a service and IPVS does not know: no edit of `ipvsadm` touches it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tuning {
+    /// Idle timeouts of its connections; 0 in one of them: as everywhere.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub timeouts: Option<Timeouts>,
+    /// Who may have how many connections.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub limits: Limits,
+    /// A server that comes (back) reaches its weight so many seconds later; 0: at once.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub slow_start_s: u32,
+}
+
+/// What clients of a service may do. A network of clients is as large as `client_prefix` says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Connections that one network of clients may have at a time; 0: no limit.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub client_connections: u32,
+    /// New connections a second of one network of clients; 0: no limit.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub client_rate: u32,
+    /// The length of the prefix that a network of clients shares; none: each address is one.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub client_prefix: Option<u8>,
+    /// If any, nobody else may connect.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub allow: Vec<Network>,
+    /// These may not connect, unless `allow` names them more exactly.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub deny: Vec<Network>,
 }
 
 /// Idle timeouts in seconds, as `ipvsadm --set TCP TCPFIN UDP` sets them.

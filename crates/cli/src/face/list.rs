@@ -1,16 +1,27 @@
 //! `-L` and `-S`: the real tool's columns.
 
-use std::net::IpAddr;
+use std::{fmt::Write as _, net::IpAddr};
 
-use xlvs_api::{ClientError, ConnectionView, Director, Filter, ServerView, ServiceView, Stats};
-use xlvs_config::ipvsadm::{List, Listing, Resolver};
-use xlvs_model::{Method, Protocol};
+use xlvs_api::{
+    ClientError, ConnectionView, Director, Filter, Rate, ServerView, ServiceView, Stats,
+};
+use xlvs_config::ipvsadm::{Figures, List, Listing, Resolver};
+use xlvs_model::{Family, Method, Protocol, ServiceKey, SyncDaemon};
 
-use super::{Status, Tool, sort};
+use super::{
+    Status, Tool, sort,
+    terms::{self, Style},
+};
 
 /// What no argument at all lists.
-pub(super) const EVERYTHING: List =
-    List { what: Listing::Services, numeric: false, stats: false, exact: false, nosort: false };
+pub(super) const EVERYTHING: List = List {
+    what: Listing::Services,
+    numeric: false,
+    figures: Figures::Plain,
+    engines: false,
+    exact: false,
+    nosort: false,
+};
 
 impl Tool<'_> {
     /// `-L`.
@@ -37,7 +48,8 @@ impl Tool<'_> {
                 return Err(1);
             }
         };
-        let page = Page { names: self.names, numeric, shape: Shape::Rules, sorted: true };
+        let page =
+            Page { names: self.names, numeric, shape: Shape::Rules, exact: false, sorted: true };
         self.say(&page.services(&services))
     }
 
@@ -47,8 +59,9 @@ impl Tool<'_> {
         list: &List,
         director: &mut dyn Director,
     ) -> Result<Option<String>, ClientError> {
-        let shape = if list.stats { Shape::Stats { exact: list.exact } } else { Shape::Plain };
-        let page = Page { names: self.names, numeric: list.numeric, shape, sorted: !list.nosort };
+        let List { numeric, exact, .. } = *list;
+        let shape = Shape::Listing(list.figures);
+        let page = Page { names: self.names, numeric, shape, exact, sorted: !list.nosort };
         Ok(Some(match list.what {
             Listing::Services => {
                 let size = director.status()?.connection_capacity;
@@ -67,8 +80,9 @@ impl Tool<'_> {
             Listing::Connections => {
                 let all = Filter { limit: Some(usize::MAX), ..Filter::default() };
                 let listed = director.connections(&all)?;
-                let lines = listed.connections.iter().map(|c| page.connection(c));
-                let text = CONNECTIONS_TITLE.to_owned() + &lines.collect::<String>();
+                let lines = listed.connections.iter().map(|c| page.connection(c, list.engines));
+                let title = if list.engines { ENGINES_TITLE } else { CONNECTIONS_TITLE };
+                let text = title.to_owned() + &lines.collect::<String>();
                 if listed.truncated {
                     let shown = listed.connections.len();
                     self.complain(&format!("xlvs: {shown} connections shown, there are more"));
@@ -79,6 +93,7 @@ impl Tool<'_> {
                 let t = director.timeouts()?;
                 format!("Timeout (tcp tcpfin udp): {} {} {}\n", t.tcp, t.tcp_fin, t.udp)
             }
+            Listing::Daemons => director.sync()?.iter().map(daemon).collect(),
         }))
     }
 }
@@ -86,10 +101,8 @@ impl Tool<'_> {
 /// How services and servers are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shape {
-    Plain,
-    Stats {
-        exact: bool,
-    },
+    /// Under a title.
+    Listing(Figures),
     /// As command lines.
     Rules,
 }
@@ -99,14 +112,19 @@ struct Page<'a> {
     names: &'a dyn Resolver,
     numeric: bool,
     shape: Shape,
+    exact: bool,
     sorted: bool,
 }
 
 impl Page<'_> {
     const fn title(&self) -> &'static str {
         match self.shape {
-            Shape::Plain => PLAIN_TITLE,
-            Shape::Stats { .. } => STATS_TITLE,
+            Shape::Listing(Figures::Plain) => PLAIN_TITLE,
+            Shape::Listing(Figures::Stats) => STATS_TITLE,
+            Shape::Listing(Figures::Rate) => RATE_TITLE,
+            Shape::Listing(Figures::Thresholds) => THRESHOLDS_TITLE,
+            Shape::Listing(Figures::Persistence) => PERSISTENCE_TITLE,
+            Shape::Listing(Figures::Tunnels) => TUNNELS_TITLE,
             Shape::Rules => "",
         }
     }
@@ -125,35 +143,73 @@ impl Page<'_> {
 
     /// A service and its servers.
     fn service(&self, service: &ServiceView, text: &mut String) {
-        let (key, scheduler) = (&service.key, service.scheduler.name());
-        let address = self.any_name(key.address, key.port, key.protocol);
-        let (option, protocol) = match key.protocol {
-            Protocol::Tcp => ("-t", "TCP"),
-            Protocol::Udp => ("-u", "UDP"),
-        };
-        let rule = format!("{option} {address}");
-        let mut name = format!("{protocol:<4} {address}");
-        if key.address.is_ipv4() {
-            truncate(&mut name, 33);
-        }
+        let name = self.service_name(&service.key);
+        let family = service.key.family();
         let line = match self.shape {
-            Shape::Plain => format!("{name} {scheduler}\n"),
-            Shape::Stats { exact } => {
-                format!("{name:<33}{}\n", figures(&service.stats, exact))
+            Shape::Rules => {
+                format!("-A {name} -s {}", terms::text(&service.terms, family, Style::Rule))
             }
-            Shape::Rules => format!("-A {rule} -s {scheduler}\n"),
+            Shape::Listing(Figures::Stats) => {
+                format!("{name:<33}{}", figures(&service.stats, self.exact))
+            }
+            Shape::Listing(Figures::Rate) => {
+                format!("{name:<33}{}", rates(&service.rate, self.exact))
+            }
+            Shape::Listing(_) => {
+                format!("{name} {}", terms::text(&service.terms, family, Style::Listing))
+            }
         };
         text.push_str(&line);
+        text.push('\n');
         let mut servers: Vec<_> = service.servers.iter().collect();
         if self.sorted {
             sort::servers(&mut servers);
         }
+        // Ports of a mark's servers have no names: the kernel keeps no protocol for a mark.
         for server in servers {
-            self.server(server, key.protocol, &rule, text);
+            self.server(server, service.key.protocol(), &name, text);
         }
     }
 
-    fn server(&self, server: &ServerView, protocol: Protocol, rule: &str, text: &mut String) {
+    /// `TCP  10.0.0.1:80` in a listing, `-t 10.0.0.1:80` in a rule. A mark is written as the signed
+    /// number that C makes of it.
+    fn service_name(&self, key: &ServiceKey) -> String {
+        let is_rule = self.shape == Shape::Rules;
+        let (protocol, address, port) = match *key {
+            ServiceKey::Socket { protocol, address, port } => (protocol, address, port),
+            ServiceKey::Mark { mark, family } => {
+                let mark = mark.cast_signed();
+                return match (is_rule, family) {
+                    (true, Family::V4) => format!("-f {mark}"),
+                    (true, Family::V6) => format!("-f {mark} -6"),
+                    (false, Family::V4) => format!("FWM  {mark}"),
+                    (false, Family::V6) => format!("FWM  {mark} IPv6"),
+                };
+            }
+        };
+        let end = self.any_name(address, port, Some(protocol));
+        let (option, name) = match protocol {
+            Protocol::Tcp => ("-t", "TCP"),
+            Protocol::Udp => ("-u", "UDP"),
+            Protocol::Sctp => ("--sctp-service", "SCTP"),
+        };
+        if is_rule {
+            return format!("{option} {end}");
+        }
+        let mut name = format!("{name:<4} {end}");
+        if address.is_ipv4() {
+            truncate(&mut name, 33);
+        }
+        name
+    }
+
+    fn server(
+        &self,
+        server: &ServerView,
+        protocol: Option<Protocol>,
+        rule: &str,
+        text: &mut String,
+    ) {
         let mut name = self.any_name(server.address.ip(), server.address.port(), protocol);
         if self.shape != Shape::Rules && server.address.is_ipv4() {
             truncate(&mut name, 28);
@@ -163,44 +219,62 @@ impl Page<'_> {
             Method::Tunnel => ("-i", "Tunnel"),
             Method::Route => ("-g", "Route"),
         };
-        let weight = server.weight;
-        let line = match self.shape {
-            Shape::Plain => format!(
-                "  -> {name:<28} {method:<7} {weight:<6} {:<10} {:<10}\n",
-                server.active, server.inactive
-            ),
-            Shape::Stats { exact } => {
-                format!("  -> {name:<28}{}\n", figures(&server.stats, exact))
-            }
+        let ServerView { weight, active, inactive, .. } = server;
+        let figures = match self.shape {
             Shape::Rules => {
-                let tunnel = if server.method == Method::Tunnel { " --tun-type ipip" } else { "" };
-                format!("-a {rule} -r {name} {option} -w {weight}{tunnel}\n")
+                let tunnel = terms::tunnel_options(server.method, server.tunnel);
+                *text += &format!("-a {rule} -r {name} {option} -w {weight}{tunnel}\n");
+                return;
+            }
+            Shape::Listing(Figures::Plain) => {
+                format!(" {method:<7} {weight:<6} {active:<10} {inactive:<10}")
+            }
+            Shape::Listing(Figures::Stats) => figures(&server.stats, self.exact),
+            Shape::Listing(Figures::Rate) => server_rates(&server.rate, self.exact),
+            Shape::Listing(Figures::Thresholds) => {
+                let ServerView { upper, lower, .. } = server;
+                format!(" {upper:<10} {lower:<10} {active:<10} {inactive:<10}")
+            }
+            Shape::Listing(Figures::Persistence) => {
+                format!(" {weight:<9} {:<11} {active:<10} {inactive:<10}", server.persistent)
+            }
+            Shape::Listing(Figures::Tunnels) => {
+                let tunnel = terms::tunnel_info(server.method, server.tunnel);
+                format!(" {method:<7} {tunnel:<13} {weight:<6} {active:<10} {inactive:<10}")
             }
         };
-        text.push_str(&line);
+        *text += &format!("  -> {name:<28}{figures}\n");
     }
 
-    fn connection(&self, connection: &ConnectionView) -> String {
-        let protocol = connection.service.protocol;
-        let name = |ip, port| self.any_name(ip, port, protocol);
-        let (client, server) = (connection.client, connection.server);
+    fn connection(&self, connection: &ConnectionView, engines: bool) -> String {
+        let protocol = Protocol::ALL
+            .into_iter()
+            .find(|p| p.name().eq_ignore_ascii_case(&connection.protocol));
+        let name = |end: std::net::SocketAddr| self.any_name(end.ip(), end.port(), protocol);
+        let server = name(connection.server);
+        let server = match &connection.engine {
+            Some(engine) if engines => {
+                format!("{server:<16} {:<18} {}", engine.name, engine.data)
+            }
+            _ => server,
+        };
         format!(
-            "{:<3} {:<6} {:<11} {:<18} {:<18} {}\n",
-            protocol.name().to_uppercase(),
+            "{:<3} {:<6} {:<11} {:<18} {:<18} {server}\n",
+            connection.protocol,
             format!("{:02}:{:02}", connection.expires_s / 60, connection.expires_s % 60),
             connection.state,
-            name(client.ip(), client.port()),
-            name(connection.service.address, connection.service.port),
-            name(server.ip(), server.port()),
+            name(connection.client),
+            name(connection.vip),
         )
     }
 
     /// `ADDRESS:PORT` in numbers or names, in a buffer of 60 bytes.
-    fn any_name(&self, address: IpAddr, port: u16, protocol: Protocol) -> String {
+    fn any_name(&self, address: IpAddr, port: u16, protocol: Option<Protocol>) -> String {
         let (host, service) = if self.numeric {
             (None, None)
         } else {
-            (self.names.host_name(address), self.names.port_name(port, protocol.name()))
+            let name_of = |protocol: Protocol| self.names.port_name(port, protocol.name());
+            (self.names.host_name(address), protocol.and_then(name_of))
         };
         let host = host.unwrap_or_else(|| address.to_string());
         let service = service.unwrap_or_else(|| port.to_string());
@@ -213,6 +287,15 @@ impl Page<'_> {
     }
 }
 
+fn daemon(daemon: &SyncDaemon) -> String {
+    let SyncDaemon { role, interface, syncid, maxlen, group, port, ttl } = daemon;
+    let mut text = format!("{} sync daemon (mcast={interface}, syncid={syncid}", role.name());
+    if *maxlen != 0 {
+        write!(text, ", maxlen={maxlen}").unwrap_or_default();
+    }
+    text + &format!(", group={group}, port={port}, ttl={ttl})\n")
+}
+
 fn truncate(text: &mut String, bytes: usize) {
     text.truncate(text.floor_char_boundary(bytes));
 }
@@ -222,6 +305,18 @@ fn figures(stats: &Stats, exact: bool) -> String {
     [stats.connections, stats.in_packets, stats.out_packets, stats.in_bytes, stats.out_bytes]
         .map(|n| figure(n, exact))
         .concat()
+}
+
+/// The five counters a second of a service.
+fn rates(rate: &Rate, exact: bool) -> String {
+    [rate.cps, rate.inpps, rate.outpps, rate.inbps, rate.outbps].map(|n| figure(n, exact)).concat()
+}
+
+/// Of a server only the bytes are shortened.
+fn server_rates(rate: &Rate, exact: bool) -> String {
+    let Rate { cps, inpps, outpps, inbps, outbps } = *rate;
+    let bytes = [inbps, outbps].map(|n| figure(n, exact)).concat();
+    format!(" {cps:>8} {inpps:>8} {outpps:>8}{bytes}")
 }
 
 /// A number in nine columns: what has more than eight digits loses its last ones to a letter,
@@ -248,7 +343,27 @@ const STATS_TITLE: &str = "\
 Prot LocalAddress:Port               Conns   InPkts  OutPkts  InBytes OutBytes
   -> RemoteAddress:Port
 ";
+const RATE_TITLE: &str = "\
+Prot LocalAddress:Port                 CPS    InPPS   OutPPS    InBPS   OutBPS
+  -> RemoteAddress:Port
+";
+const THRESHOLDS_TITLE: &str = concat!(
+    "Prot LocalAddress:Port            Uthreshold Lthreshold ActiveConn InActConn \n",
+    "  -> RemoteAddress:Port\n"
+);
+const PERSISTENCE_TITLE: &str = concat!(
+    "Prot LocalAddress:Port            Weight    PersistConn ActiveConn InActConn \n",
+    "  -> RemoteAddress:Port\n"
+);
+const TUNNELS_TITLE: &str = "\
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port           Forward TunnelInfo    Weight ActiveConn InActConn
+";
 const CONNECTIONS_TITLE: &str = "\
 IPVS connection entries
 pro expire state       source             virtual            destination
+";
+const ENGINES_TITLE: &str = "\
+IPVS connection entries
+pro expire state       source             virtual            destination        pe name          pe_data
 ";

@@ -8,6 +8,7 @@ mod list;
 mod names;
 mod restore;
 mod sort;
+mod terms;
 
 #[cfg(test)]
 mod tests;
@@ -238,11 +239,21 @@ fn fault_text(change: &Change, fault: Fault) -> &'static str {
         Fault::NoSuchService => "No such service",
         Fault::ServerExists => "Destination already exists",
         Fault::NoSuchServer => "No such destination",
-        Fault::NotUnicast | Fault::TimeoutRange => {
+        Fault::NotUnicast
+        | Fault::OtherFamily
+        | Fault::BadTunnel
+        | Fault::BadMask
+        | Fault::TimeoutRange
+        | Fault::NoSuchMark
+        | Fault::MarkPorts => {
             "Invalid operation.  Possibly wrong module version, address not unicast, ..."
         }
+        Fault::NoSuchEngine => "Scheduler or persistence engine not found",
+        Fault::OutOfRange => "Numerical result out of range",
+        Fault::DaemonRuns => "Daemon has already run",
+        Fault::NoDaemon => "No daemon is running",
+        Fault::NoSuchDevice => "No such device",
         Fault::TablesFull => "Memory allocation problem",
-        Fault::Unsupported => "not supported yet: the director refuses this",
     }
 }
 

@@ -5,20 +5,28 @@
 //! the space apart come out circularly: 224.0.0.1 before 10.0.0.1. What a script expects is what
 //! exactly this algorithm makes of that; `slice::sort_by` may panic on it.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use xlvs_api::{ServerView, ServiceView};
+use xlvs_model::{Family, ServiceKey};
 
-/// Sorts by protocol, address and port.
+/// Sorts by mark (a signed number), family, protocol, address and port.
 pub(super) fn services(services: &mut Vec<&ServiceView>) {
     merge_sort(services, &|a, b| {
         let (a, b) = (&a.key, &b.key);
-        let protocol = i32::from(a.protocol.number()) - i32::from(b.protocol.number());
+        let mark = |key: &ServiceKey| key.mark().unwrap_or(0);
+        let family = |key: &ServiceKey| i32::from(key.family() == Family::V6);
+        let protocol = |key: &ServiceKey| key.protocol().map_or(0, |p| i32::from(p.number()));
+        let address = match (a.address(), b.address()) {
+            (Some(a), Some(b)) => address_difference(a, b),
+            _ => 0,
+        };
         first_difference([
-            family(a.address) - family(b.address),
-            protocol,
-            address_difference(a.address, b.address),
-            i32::from(a.port) - i32::from(b.port),
+            mark(a).wrapping_sub(mark(b)).cast_signed(),
+            family(a) - family(b),
+            protocol(a) - protocol(b),
+            address,
+            i32::from(a.port()) - i32::from(b.port()),
         ])
     });
 }
@@ -38,22 +46,19 @@ fn first_difference<const N: usize>(differences: [i32; N]) -> i32 {
     differences.into_iter().find(|d| *d != 0).unwrap_or(0)
 }
 
+/// As many words as the first address has are compared; an IPv4 address is one word and nothing
+/// behind it.
 fn address_difference(a: IpAddr, b: IpAddr) -> i32 {
-    match (a, b) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => u32::from(a).wrapping_sub(u32::from(b)).cast_signed(),
-        (IpAddr::V6(a), IpAddr::V6(b)) => {
-            let word = |address: Ipv6Addr, i: usize| {
-                let parts = address.segments();
-                (u32::from(parts[2 * i]) << 16 | u32::from(parts[2 * i + 1])).cast_signed()
-            };
-            first_difference([0, 1, 2, 3].map(|i| word(a, i).wrapping_sub(word(b, i))))
+    let words = |address: IpAddr| match address {
+        IpAddr::V4(v4) => [u32::from(v4), 0, 0, 0],
+        IpAddr::V6(v6) => {
+            let s = v6.segments().map(u32::from);
+            [0, 2, 4, 6].map(|i| s[i] << 16 | s[i + 1])
         }
-        _ => family(a) - family(b),
-    }
-}
-
-fn family(address: IpAddr) -> i32 {
-    i32::from(address.is_ipv6())
+    };
+    let count = if a.is_ipv4() { 1 } else { 4 };
+    let pairs = words(a).into_iter().zip(words(b)).take(count);
+    pairs.map(|(a, b)| a.wrapping_sub(b).cast_signed()).find(|d| *d != 0).unwrap_or(0)
 }
 
 /// glibc's `msort_with_tmp`: the first half has the smaller share, and wins ties.
@@ -78,6 +83,8 @@ fn merge_sort<T: Copy>(items: &mut Vec<T>, difference: &impl Fn(T, T) -> i32) {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use xlvs_model::{Scheduler, Service};
+
     use super::*;
 
     #[test]
@@ -109,12 +116,8 @@ mod tests {
             "tcp:128.0.0.1:80",
             "udp:10.0.0.1:80",
         ];
-        let held = held.map(|key| ServiceView {
-            key: key.parse().unwrap(),
-            scheduler: xlvs_model::Scheduler::Rr,
-            stats: xlvs_api::Stats::default(),
-            servers: Vec::new(),
-        });
+        let service = |key: &str| Service::new(key.parse().unwrap(), Scheduler::Rr);
+        let held = held.map(|key| ServiceView::new(&service(key)));
         let mut order: Vec<_> = held.iter().collect();
         services(&mut order);
         let order: Vec<_> = order.iter().map(|s| s.key.to_string()).collect();

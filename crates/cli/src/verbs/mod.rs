@@ -125,7 +125,16 @@ fn explain(fault: Fault, what: &str) -> anyhow::Error {
         Fault::NotUnicast => "give the address of one host",
         Fault::TimeoutRange => "give at most 31 days",
         Fault::TablesFull => "see the limits: xlvs status",
-        Fault::Unsupported => "this version forwards IPv4 TCP and UDP",
+        Fault::OtherFamily => "use --method tunnel, and no sync daemon",
+        Fault::BadTunnel => "GUE needs a port, GRE has no remote checksum",
+        Fault::BadMask => "a mask like 255.255.255.0 for IPv4, a prefix like 64 for IPv6",
+        Fault::NoSuchEngine => "there is `sip`",
+        Fault::OutOfRange => "the lower threshold may not be above the upper one",
+        Fault::DaemonRuns => "stop it first",
+        Fault::NoDaemon => "start it first",
+        Fault::NoSuchDevice => "see what there is: ip link",
+        Fault::NoSuchMark => "see what there is: xlvs mark list",
+        Fault::MarkPorts => "give a protocol that has ports",
     };
     Hinted::new(format!("{what}: {fault}"), hint).into()
 }

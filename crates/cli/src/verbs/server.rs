@@ -110,18 +110,18 @@ impl Verb {
             }
             Self::Add { server: name, method, weight } => {
                 let method = Method::from(*method);
-                let server = Server { key: name.key(method)?, method, weight: *weight };
+                let server = Server::new(name.key(method)?, method, *weight);
                 (name, Change::AddServer { service: name.service, server })
             }
             Self::Set { server: name, method, weight } => {
                 let old = name.find(director)?;
                 let method = method.map_or(old.method, Method::from);
                 let port = name.server.1.unwrap_or(old.address.port());
-                if method.keeps_port() && port != name.service.port {
+                if name.keeps_port(method) && port != name.service.port() {
                     return Err(name.wrong_port(method, port));
                 }
                 let weight = weight.unwrap_or(old.weight);
-                let server = Server { key: old.address, method, weight };
+                let server = Server { method, weight, ..old.server() };
                 (name, Change::EditServer { service: name.service, server })
             }
             Self::Remove { server: name, sure } => {
@@ -149,18 +149,23 @@ impl Name {
 
     /// The key of a server to add.
     fn key(&self, method: Method) -> anyhow::Result<ServerKey> {
-        let port = self.server.1.unwrap_or(self.service.port);
-        if method.keeps_port() && port != self.service.port {
+        let port = self.server.1.unwrap_or(self.service.port());
+        if self.keeps_port(method) && port != self.service.port() {
             return Err(self.wrong_port(method, port));
         }
         Ok(ServerKey::new(self.server.0, port))
+    }
+
+    /// A mark's packets come to any port.
+    const fn keeps_port(&self, method: Method) -> bool {
+        method.keeps_port() && self.service.mark().is_none()
     }
 
     fn wrong_port(&self, method: Method, port: u16) -> anyhow::Error {
         let message = format!(
             "{} cannot change the port {} to {port}",
             method_name(method),
-            self.service.port
+            self.service.port()
         );
         Hinted::new(message, "leave the port out, or use --method nat").into()
     }
@@ -177,7 +182,7 @@ impl Name {
         let (address, port) = self.server;
         let mut found: Vec<_> =
             service.servers.into_iter().filter(|s| s.address.ip() == address).collect();
-        let wanted = port.unwrap_or(self.service.port);
+        let wanted = port.unwrap_or(self.service.port());
         if let Some(at) = found.iter().position(|s| s.address.port() == wanted) {
             return Ok(found.swap_remove(at));
         }

@@ -4,7 +4,7 @@ use std::{ffi::OsStr, io::Write};
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use xlvs_api::{Director, ServerView, ServiceView};
-use xlvs_model::{Change, Scheduler, ServiceKey};
+use xlvs_model::{Change, Scheduler, ServiceKey, Terms};
 
 use super::{Where, explain, sure::Sure};
 use crate::output::{self, Format, Output};
@@ -74,10 +74,14 @@ impl Verb {
         let (service, change) = match self {
             Self::List { output, .. } => return list(director, *output, out),
             Self::Add { service, scheduler, .. } => {
-                (service, Change::AddService { service: *service, scheduler: *scheduler })
+                (service, Change::AddService { service: *service, terms: (*scheduler).into() })
             }
             Self::Set { service, scheduler, .. } => {
-                (service, Change::EditService { service: *service, scheduler: *scheduler })
+                let services = director.services()?;
+                let found = services.into_iter().find(|s| s.key == *service);
+                let terms = found.map(|s| s.terms).unwrap_or_default();
+                let terms = Terms { scheduler: *scheduler, ..terms };
+                (service, Change::EditService { service: *service, terms })
             }
             Self::Remove { service, sure, .. } => {
                 let services = director.services()?;
@@ -127,7 +131,7 @@ pub(super) fn table(services: &[ServiceView], out: &mut dyn Write) -> anyhow::Re
         };
         [
             service.key.to_string(),
-            service.scheduler.name().to_owned(),
+            service.terms.scheduler.name().to_owned(),
             service.servers.len().to_string(),
             sum(|s| s.active),
             sum(|s| s.inactive),
@@ -157,14 +161,7 @@ impl TypedValueParser for Named {
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
         let value = |scheduler: Scheduler| {
-            PossibleValue::new(scheduler.name()).help(match scheduler {
-                Scheduler::Rr => "round robin",
-                Scheduler::Wrr => "weighted round robin",
-                Scheduler::Lc => "least connections",
-                Scheduler::Wlc => "weighted least connections",
-                Scheduler::Sed => "shortest expected delay",
-                Scheduler::Nq => "never queue",
-            })
+            PossibleValue::new(scheduler.name()).help(scheduler.summary())
         };
         Some(Box::new(Scheduler::ALL.into_iter().map(value)))
     }

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use clap::{CommandFactory, Parser};
-use xlvs_api::{ConnectionView, InterfaceView, memory::Memory};
+use xlvs_api::{ConnectionView, InterfaceView, memory::Memory, virtual_end};
 use xlvs_model::Method;
 
 use super::{Verb, Xlvs, install_faces, status};
@@ -68,7 +68,6 @@ fn verbs_change_and_complain() {
         ("server set tcp:10.0.0.1:80 10.0.1.9 -w 0", "error: 10.0.1.9 of tcp:10.0.0.1:80: the service has no such server; try: see what there is: xlvs server list", "unknown"),
         ("server set tcp:10.0.0.1:80 10.0.1.1 --method tunnel", "", "the weight stays"),
         ("server add udp:10.0.0.1:80 10.0.1.1", "error: 10.0.1.1 of udp:10.0.0.1:80: there is no such service; try: see what there is: xlvs service list", "another protocol"),
-        ("service add tcp:[::1]:80", "error: tcp:[::1]:80: not supported yet; try: this version forwards IPv4 TCP and UDP", "IPv6"),
         ("server list", "\
 SERVICE          SERVER         METHOD  WEIGHT  ACTIVE  INACTIVE  CONNECTIONS  NEXT HOP
 tcp:10.0.0.1:80  10.0.1.2:8080  nat     0       0       0         0            none: there is no network here
@@ -92,7 +91,7 @@ fn wrong_words_are_explained() {
     let mut memory = Memory::default();
     for (line, part) in [
         ("service add 10.0.0.1:80", "write tcp:ADDRESS:PORT or udp:ADDRESS:PORT"),
-        ("service add tcp:10.0.0.1:80 -s foo", "[possible values: rr, wrr, lc, wlc, sed, nq]"),
+        ("service add tcp:10.0.0.1:80 -s foo", "[possible values: rr, wrr, lc, wlc, lblc,"),
         ("server add tcp:10.0.0.1:80 web", "write ADDRESS or ADDRESS:PORT"),
         ("server add tcp:10.0.0.1:80 1.1.1.1 -w 2147483648", "2147483648 is not in 0..=2147483647"),
         ("server set tcp:10.0.0.1:80 1.1.1.1", "--weight <WEIGHT>"),
@@ -106,13 +105,19 @@ fn wrong_words_are_explained() {
 fn connections_are_filtered_and_bounded() {
     let mut memory = Memory::default();
     for (port, state) in [(1001, "ESTABLISHED"), (1002, "FIN_WAIT"), (1003, "ESTABLISHED")] {
+        let service = "tcp:10.0.0.1:80".parse().unwrap();
+        let (protocol, vip) = virtual_end(&service);
         memory.connections.push(ConnectionView {
-            service: "tcp:10.0.0.1:80".parse().unwrap(),
+            service,
+            protocol,
+            vip,
             client: format!("10.9.0.1:{port}").parse().unwrap(),
             server: "10.0.1.1:80".parse().unwrap(),
             state: state.to_owned(),
             expires_s: 899,
             method: Method::Route,
+            template: false,
+            engine: None,
         });
     }
     assert_eq!(
@@ -220,6 +225,10 @@ impl xlvs_api::Director for Decorated<'_> {
 
     fn timeouts(&mut self) -> Result<xlvs_model::Timeouts, xlvs_api::ClientError> {
         self.0.timeouts()
+    }
+
+    fn sync(&mut self) -> Result<Vec<xlvs_model::SyncDaemon>, xlvs_api::ClientError> {
+        self.0.sync()
     }
 
     fn connections(

@@ -3,7 +3,7 @@
 //! The order of checks is part of the behaviour (a script sees the first complaint only), so it is
 //! kept: `popt` takes the options apart, each option's own argument is checked as it is met, then
 //! leftover words, scheduler flags, the table of commands and options, and last what the options
-//! mean together. What xlvs cannot do yet is refused after all that.
+//! mean together.
 //!
 //! Written from the behaviour of the real tool; `crates/cli/tests/golden` holds its answers.
 
@@ -75,8 +75,10 @@ pub struct List {
     pub what: Listing,
     /// `-n`: numbers for names.
     pub numeric: bool,
-    /// `--stats`: counters.
-    pub stats: bool,
+    /// What is told of services and servers.
+    pub figures: Figures,
+    /// `--persistent-conn` with `-c`: persistence engines' data too.
+    pub engines: bool,
     /// `--exact`: every digit.
     pub exact: bool,
     /// `--nosort`: the order they are held in.
@@ -94,6 +96,25 @@ pub enum Listing {
     Connections,
     /// `--timeout`.
     Timeouts,
+    /// `--daemon`.
+    Daemons,
+}
+
+/// What `-L` tells of services and servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Figures {
+    /// Method, weight and connections.
+    Plain,
+    /// `--stats`: counters.
+    Stats,
+    /// `--rate`: counters a second.
+    Rate,
+    /// `--thresholds`.
+    Thresholds,
+    /// `--persistent-conn`: clients that keep their server.
+    Persistence,
+    /// `--tun-info`: kinds of tunnels.
+    Tunnels,
 }
 
 /// Why a command line is not carried out.
@@ -106,8 +127,6 @@ pub enum Refusal {
     Usage(String),
     /// `popt` could not read an option: status 255, but `-R` goes on to its next line.
     Option(String),
-    /// Right, but beyond this version of xlvs: status 255; `-R` goes on as after a kernel's error.
-    Unsupported(String),
 }
 
 impl Refusal {
@@ -118,7 +137,6 @@ impl Refusal {
                 format!("Try `{program} -h' or '{program} --help' for more information.")
             }
             Self::Usage(text) | Self::Option(text) => text.clone(),
-            Self::Unsupported(what) => format!("not supported yet: {what}"),
         }
     }
 
@@ -126,7 +144,7 @@ impl Refusal {
     pub const fn status(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
-            Self::NoCommand | Self::Option(_) | Self::Unsupported(_) => 255,
+            Self::NoCommand | Self::Option(_) => 255,
         }
     }
 

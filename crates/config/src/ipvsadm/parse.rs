@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use xlvs_model::Timeouts;
+use xlvs_model::{ClientMask, Family, Scheduler, SyncDaemon, SyncRole, Timeouts};
 
 use super::{
     Command, Refusal, Resolver, number,
@@ -43,7 +43,7 @@ pub fn parse(args: &[String], names: &dyn Resolver) -> Result<Command, Refusal> 
     line.check_sched_flags()?;
     line.check_matrix()?;
     line.check_meaning()?;
-    line.command()
+    Ok(line.command())
 }
 
 /// What kind of service an option named.
@@ -73,14 +73,28 @@ struct Line {
     kind: Option<Kind>,
     service: Endpoint,
     server: Endpoint,
+    /// `-f N`.
+    mark: u32,
     /// `-f N -6`.
     mark_is_ipv6: bool,
+    /// `-p`'s seconds.
+    persistent_s: u32,
+    /// `-M`; none: every address is a client of its own.
+    mask: Option<ClientMask>,
+    engine: String,
     method: xlvs_model::Method,
     weight: u32,
+    upper: u32,
+    lower: u32,
     scheduler: String,
     sched_flags: String,
+    /// [`Line::sched_flags`] as bits, once they are checked.
+    flag_bits: u8,
+    /// An index of [`TUNNELS`].
     tunnel: usize,
+    tunnel_port: u16,
     timeouts: Timeouts,
+    daemon: SyncDaemon,
 }
 
 impl Line {
@@ -91,25 +105,39 @@ impl Line {
             kind: None,
             service: Endpoint::default(),
             server: Endpoint::default(),
+            mark: 0,
             mark_is_ipv6: false,
+            persistent_s: 0,
+            mask: None,
+            engine: String::new(),
             method: xlvs_model::Method::Route,
             weight: 1,
+            upper: 0,
+            lower: 0,
             scheduler: String::new(),
             sched_flags: String::new(),
+            flag_bits: 0,
             tunnel: 0,
+            tunnel_port: 0,
             timeouts: Timeouts { tcp: 0, tcp_fin: 0, udp: 0 },
+            daemon: SyncDaemon::new(SyncRole::Master, String::new()),
         }
     }
 
     fn set_verb(&mut self, verb: Verb, argument: Option<&str>) -> Result<(), Refusal> {
         self.verb = verb;
-        let role_is_known = matches!(argument, Some("master" | "backup"));
-        match verb {
-            Verb::StartDaemon if !role_is_known => {
-                usage("illegal start-daemon parameter specified")
+        let complaint = match verb {
+            Verb::StartDaemon => "illegal start-daemon parameter specified",
+            Verb::StopDaemon => "illegal start_daemon specified",
+            _ => return Ok(()),
+        };
+        let roles = [SyncRole::Master, SyncRole::Backup];
+        match roles.into_iter().find(|role| argument == Some(role.name())) {
+            Some(role) => {
+                self.daemon.role = role;
+                Ok(())
             }
-            Verb::StopDaemon if !role_is_known => usage("illegal start_daemon specified"),
-            _ => Ok(()),
+            None => usage(complaint),
         }
     }
 
@@ -135,6 +163,7 @@ impl Line {
             Id::Gateway => self.take_method(xlvs_model::Method::Route),
             Id::Ipv6 if self.kind == Some(Kind::Fwmark) => {
                 self.mark_is_ipv6 = true;
+                self.mask = None;
                 Ok(())
             }
             // The empty line belongs to the text.
@@ -158,6 +187,9 @@ impl Line {
         match endpoint(text, Some(kind.protocol()), self.service, names) {
             Some(service) => {
                 self.service = service;
+                if self.is_ipv6() {
+                    self.mask = None;
+                }
                 Ok(())
             }
             None => usage("illegal virtual server address[:port] specified"),
@@ -168,7 +200,10 @@ impl Line {
         self.once(Topic::Service)?;
         self.kind = Some(Kind::Fwmark);
         match number::within(text, 1, u32::MAX) {
-            Some(_) => Ok(()),
+            Some(mark) => {
+                self.mark = mark;
+                Ok(())
+            }
             None => usage(format!("invalid fwmark value `{text}' specified")),
         }
     }
@@ -193,23 +228,37 @@ impl Line {
         };
         match topic {
             Topic::Scheduler => text.clone_into(&mut self.scheduler),
-            Topic::Persistent => drop(argument.map(|t| timeout(t, 1)).transpose()?),
-            Topic::Netmask => self.check_netmask(text, names)?,
+            Topic::Persistent => {
+                self.persistent_s = argument.map_or(Ok(PERSISTENT_S), |text| timeout(text, 1))?;
+            }
+            Topic::Netmask => self.mask = Some(self.netmask(text, names)?),
+            Topic::Engine => text.chars().take(15).collect::<String>().clone_into(&mut self.engine),
             Topic::Server => self.take_server(text, names)?,
             Topic::Weight => self.weight = number(0, INT_MAX, "weight")?,
-            Topic::UpperThreshold => drop(number(0, INT_MAX, "u_threshold")?),
-            Topic::LowerThreshold => drop(number(0, INT_MAX, "l_threshold")?),
-            Topic::SyncId => drop(number(0, 255, "syncid")?),
+            Topic::UpperThreshold => self.upper = number(0, INT_MAX, "u_threshold")?,
+            Topic::LowerThreshold => self.lower = number(0, INT_MAX, "l_threshold")?,
             Topic::SchedFlags => self.sched_flags = text.chars().take(127).collect(),
-            Topic::McastGroup => check_mcast_group(text)?,
-            Topic::McastPort => drop(number(1, 65535, "mcast-port")?),
-            Topic::McastTtl => drop(number(1, 255, "mcast-ttl")?),
-            Topic::SyncMaxlen => drop(number(1, 65535 - 20 - 8, "sync-maxlen")?),
             Topic::TunType => match TUNNELS.iter().position(|(name, _)| *name == text) {
                 Some(tunnel) => self.tunnel = tunnel,
                 None => return usage("illegal tunnel type specified"),
             },
-            Topic::TunPort => drop(number(1, 65535, "tunnel port")?),
+            Topic::TunPort => self.tunnel_port = small(text, 1, u16::MAX, "tunnel port")?,
+            _ => self.take_daemon(topic, text)?,
+        }
+        Ok(())
+    }
+
+    /// The options of a sync daemon.
+    fn take_daemon(&mut self, topic: Topic, text: &str) -> Result<(), Refusal> {
+        let daemon = &mut self.daemon;
+        match topic {
+            // The kernel's field has room for 15 characters.
+            Topic::McastInterface => daemon.interface = text.chars().take(15).collect(),
+            Topic::SyncId => daemon.syncid = small(text, 0, u8::MAX, "syncid")?,
+            Topic::McastGroup => daemon.group = mcast_group(text)?,
+            Topic::McastPort => daemon.port = small(text, 1, u16::MAX, "mcast-port")?,
+            Topic::McastTtl => daemon.ttl = small(text, 1, u8::MAX, "mcast-ttl")?,
+            Topic::SyncMaxlen => daemon.maxlen = small(text, 1, 65535 - 20 - 8, "sync-maxlen")?,
             _ => {}
         }
         Ok(())
@@ -228,20 +277,25 @@ impl Line {
         }
     }
 
-    fn check_netmask(&self, text: &str, names: &dyn Resolver) -> Result<(), Refusal> {
+    fn netmask(&self, text: &str, names: &dyn Resolver) -> Result<ClientMask, Refusal> {
         if self.is_ipv6() {
-            if (1..=128).contains(&number::leading(text)) {
-                return Ok(());
-            }
-            return usage("illegal ipv6 netmask specified");
+            let prefix = u8::try_from(number::leading(text)).ok().filter(|n| (1..=128).contains(n));
+            return match prefix {
+                Some(prefix) => Ok(ClientMask::V6(prefix)),
+                None => usage("illegal ipv6 netmask specified"),
+            };
         }
         match number::inet_aton(text).or_else(|| names.host(text)) {
-            Some(_) => Ok(()),
+            Some(mask) => Ok(ClientMask::V4(mask)),
             None => usage("illegal virtual server persistent mask specified"),
         }
     }
 
-    fn is_ipv6(&self) -> bool {
+    const fn family(&self) -> Family {
+        if self.is_ipv6() { Family::V6 } else { Family::V4 }
+    }
+
+    const fn is_ipv6(&self) -> bool {
         self.mark_is_ipv6 || matches!(self.service.address, Some(IpAddr::V6(_)))
     }
 
@@ -271,18 +325,20 @@ impl Line {
         }
     }
 
-    fn check_sched_flags(&self) -> Result<(), Refusal> {
+    /// The scheduler's flags, by number or by a name that is this scheduler's own.
+    fn check_sched_flags(&mut self) -> Result<(), Refusal> {
         let scheduler = if self.scheduler.is_empty() { "wlc" } else { &self.scheduler };
         for flag in self.sched_flags.split(',').filter(|f| !f.is_empty()) {
-            let owner = match flag {
-                "flag-1" | "flag-2" | "flag-3" => continue,
-                "sh-fallback" | "sh-port" => "sh",
-                "mh-fallback" | "mh-port" => "mh",
-                _ => return usage(format!("invalid scheduler flag `{flag}'")),
+            let of = |owner: Scheduler| owner.flag_names().iter().position(|name| *name == flag);
+            let owners = [Scheduler::Rr, Scheduler::Sh, Scheduler::Mh];
+            let known = owners.into_iter().find_map(|owner| Some((owner, of(owner)?)));
+            let Some((owner, bit)) = known else {
+                return usage(format!("invalid scheduler flag `{flag}'"));
             };
-            if scheduler != owner {
+            if owner != Scheduler::Rr && owner.name() != scheduler {
                 return usage(format!("incompatible scheduler flag `{flag}'"));
             }
+            self.flag_bits |= 1 << bit;
         }
         Ok(())
     }
@@ -372,13 +428,29 @@ fn check_rows<'a>(
     Ok(())
 }
 
-fn check_mcast_group(text: &str) -> Result<(), Refusal> {
-    let (family, fits) = if text.contains(':') {
-        ("IPv6", text.parse().is_ok_and(|a: Ipv6Addr| a.is_multicast()))
+fn mcast_group(text: &str) -> Result<IpAddr, Refusal> {
+    let (family, group) = if text.contains(':') {
+        ("IPv6", text.parse().map(|a: Ipv6Addr| IpAddr::V6(a)))
     } else {
-        ("IPv4", text.parse().is_ok_and(|a: Ipv4Addr| a.is_multicast()))
+        ("IPv4", text.parse().map(|a: Ipv4Addr| IpAddr::V4(a)))
     };
-    if fits { Ok(()) } else { usage(format!("invalid {family} mcast-group `{text}'")) }
+    match group {
+        Ok(group) if group.is_multicast() => Ok(group),
+        _ => usage(format!("invalid {family} mcast-group `{text}'")),
+    }
+}
+
+/// A number of one byte or two, within bounds.
+fn small<T: TryFrom<u32> + Into<u32>>(
+    text: &str,
+    min: T,
+    max: T,
+    what: &str,
+) -> Result<T, Refusal> {
+    match number::within(text, min.into(), max.into()).map(T::try_from) {
+        Some(Ok(number)) => Ok(number),
+        _ => usage(format!("illegal {what} specified")),
+    }
 }
 
 fn timeout(text: &str, min: u32) -> Result<u32, Refusal> {
@@ -396,6 +468,8 @@ fn usage<T>(text: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal::Usage(text.into()))
 }
 
+/// What `-p` alone gives.
+const PERSISTENT_S: u32 = 360;
 /// 31 days.
 const MAX_TIMEOUT_S: u32 = 86400 * 31;
 const INT_MAX: u32 = i32::MAX as u32;

@@ -18,11 +18,11 @@ fn service(n: u16) -> ServiceKey {
 }
 
 fn add_service(n: u16) -> Change {
-    Change::AddService { service: service(n), scheduler: Scheduler::Wlc }
+    Change::AddService { service: service(n), terms: Scheduler::Wlc.into() }
 }
 
 fn add_server(n: u16, server: &str) -> Change {
-    let server = Server { key: server.parse().unwrap(), method: Method::Masq, weight: 1 };
+    let server = Server::new(server.parse().unwrap(), Method::Masq, 1);
     Change::AddServer { service: service(n), server }
 }
 
@@ -130,13 +130,13 @@ fn the_change_that_does_not_fit_is_the_one_refused() {
     bench.fake.told().room = Some(3);
     let mut changes = vec![add_service(80)];
     changes.extend((1..=5).map(|n| add_server(80, &format!("10.0.1.{n}:80"))));
-    changes.push(Change::EditService { service: service(80), scheduler: Scheduler::Rr });
+    changes.push(Change::EditService { service: service(80), terms: Scheduler::Rr.into() });
     let faults = bench.engine.change(&changes).unwrap().faults;
     let full = Some(Fault::TablesFull);
     assert_eq!(faults, [None, None, None, None, full, full, None]);
     let told = bench.fake.told();
     assert_eq!(told.applied.last().unwrap().services[0].servers.len(), 3);
-    assert_eq!(told.applied.last().unwrap().services[0].scheduler, Scheduler::Rr);
+    assert_eq!(told.applied.last().unwrap().services[0].terms.scheduler, Scheduler::Rr);
     assert_eq!(bench.saved(), *told.applied.last().unwrap());
 }
 

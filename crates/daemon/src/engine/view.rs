@@ -38,8 +38,7 @@ impl Engine {
             let servers = service.servers.iter().map(|server| self.server(&service.key, server));
             let servers = servers.collect::<Result<_, _>>()?;
             let stats = self.plane()?.service_stats(&service.key)?;
-            let (key, scheduler) = (service.key, service.scheduler);
-            views.push(ServiceView { key, scheduler, stats, servers });
+            views.push(ServiceView { stats, servers, ..ServiceView::new(service) });
         }
         Ok(views)
     }
@@ -68,13 +67,10 @@ impl Engine {
             IpAddr::V6(_) => NextHop::Unresolved { why: "IPv6 is not forwarded yet".into() },
         };
         Ok(ServerView {
-            address: server.key,
-            method: server.method,
-            weight: server.weight,
             active: counters.active,
             inactive: counters.inactive,
             stats: counters.stats,
-            next_hop,
+            ..ServerView::new(server, next_hop)
         })
     }
 

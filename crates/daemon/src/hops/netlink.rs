@@ -63,6 +63,14 @@ impl Host {
             && self.neighbours == other.neighbours
     }
 
+    /// What an IP packet may measure on the interface of this name; for one that is no Ethernet a
+    /// usual value.
+    pub(crate) fn mtu_of(&self, name: &str) -> Option<u32> {
+        let ethernet = self.interfaces.values().find(|i| i.name == name).map(|i| i.mtu);
+        let is_other = self.others.values().any(|other| other == name);
+        ethernet.or_else(|| is_other.then_some(if name == "lo" { 65536 } else { 1500 }))
+    }
+
     /// The address is one of this host's.
     pub(crate) fn has_address(&self, address: IpAddr) -> bool {
         self.addresses.iter().any(|(_, own)| IpAddr::V4(*own) == address)

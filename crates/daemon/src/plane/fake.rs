@@ -87,7 +87,7 @@ impl Plane for Fake {
 
     fn service_stats(&mut self, service: &ServiceKey) -> Result<Stats, PlaneError> {
         drop(self.works()?);
-        Ok(Stats { in_packets: service.port.into(), ..Stats::default() })
+        Ok(Stats { in_packets: service.port().into(), ..Stats::default() })
     }
 
     fn zero(&mut self, service: Option<&ServiceKey>) -> Result<(), PlaneError> {

@@ -1,7 +1,7 @@
 //! The data plane's crate as the daemon's [`Plane`], over either home of the tables.
 
 use tracing::{info, warn};
-use xlvs_api::{ConnectionView, Connections, InterfaceView, Stats};
+use xlvs_api::{ConnectionView, Connections, InterfaceView, Stats, virtual_end};
 use xlvs_dataplane::{Attached, Baselines, Dataplane, Error, Home, Totals, XdpMode};
 use xlvs_model::{Model, ServerKey, ServiceKey};
 
@@ -106,13 +106,20 @@ impl<H: Programs> Plane for Tables<H> {
 
     fn connections(&mut self, filter: &Filter, limit: usize) -> Result<Connections, PlaneError> {
         let (found, truncated) = self.plane.connections(filter, limit)?;
-        let view = |c: xlvs_dataplane::Connection| ConnectionView {
-            service: c.service,
-            client: c.client,
-            server: c.server,
-            state: c.state.to_owned(),
-            expires_s: c.expires_ns / NS_PER_S,
-            method: c.method,
+        let view = |c: xlvs_dataplane::Connection| {
+            let (protocol, vip) = virtual_end(&c.service);
+            ConnectionView {
+                service: c.service,
+                protocol,
+                client: c.client,
+                vip,
+                server: c.server,
+                state: c.state.to_owned(),
+                expires_s: c.expires_ns / NS_PER_S,
+                method: c.method,
+                template: false,
+                engine: None,
+            }
         };
         Ok(Connections { connections: found.into_iter().map(view).collect(), truncated })
     }
@@ -218,10 +225,10 @@ mod tests {
     fn model(servers: u8) -> Model {
         let mut model = Model::default();
         let service = "tcp:10.0.0.1:80".parse().unwrap();
-        model.apply(&Change::AddService { service, scheduler: Scheduler::Wrr }).unwrap();
+        model.apply(&Change::AddService { service, terms: Scheduler::Wrr.into() }).unwrap();
         for n in 1..=servers {
             let key = format!("10.0.1.{n}:80").parse().unwrap();
-            let server = Server { key, method: Method::Route, weight: 1 };
+            let server = Server::new(key, Method::Route, 1);
             model.apply(&Change::AddServer { service, server }).unwrap();
         }
         model

@@ -16,7 +16,7 @@ use tokio::{
     time::timeout,
 };
 use xlvs_api::{ApiError, Connections, InterfaceView, Outcome, ServiceView, Status, Zero};
-use xlvs_model::{Change, ServerKey, ServiceKey, Timeouts};
+use xlvs_model::{Change, ServerKey, ServiceKey, SyncDaemon, Timeouts};
 
 use crate::{
     engine::{Engine, EngineError},
@@ -51,6 +51,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/changes", post(changes))
         .route("/v1/zero", post(zero))
         .route("/v1/timeouts", get(timeouts))
+        .route("/v1/sync", get(sync))
         .route("/v1/connections", get(connections))
         .route("/v1/detach", post(detach))
         .fallback(no_such_path)
@@ -104,6 +105,10 @@ async fn zero(State(app): Shared, body: Result<Bytes, BytesRejection>) -> Answer
 
 async fn timeouts(State(app): Shared) -> Answer<Timeouts> {
     ask(&app, |engine| Ok(engine.timeouts())).await.map(Json)
+}
+
+async fn sync(State(app): Shared) -> Answer<Vec<SyncDaemon>> {
+    ask(&app, |engine| Ok(engine.sync())).await.map(Json)
 }
 
 /// The query of `GET /v1/connections`.

@@ -28,7 +28,7 @@ fn host(names: &[&str]) -> Host {
 fn saved(interfaces: &[&str], boot: Option<&str>) -> Saved {
     let mut model = Model::default();
     let service = "tcp:10.0.0.1:80".parse().unwrap();
-    model.apply(&Change::AddService { service, scheduler: Scheduler::Sed }).unwrap();
+    model.apply(&Change::AddService { service, terms: Scheduler::Sed.into() }).unwrap();
     Saved {
         version: VERSION,
         interfaces: interfaces.iter().map(ToString::to_string).collect(),

@@ -11,7 +11,7 @@ fn saved(services: u16) -> Saved {
     let mut model = Model::default();
     for n in 1..=services {
         let service = format!("tcp:10.0.0.1:{n}").parse().unwrap();
-        model.apply(&Change::AddService { service, scheduler: Scheduler::Wrr }).unwrap();
+        model.apply(&Change::AddService { service, terms: Scheduler::Wrr.into() }).unwrap();
     }
     Saved {
         version: VERSION,

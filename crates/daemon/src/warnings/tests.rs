@@ -12,8 +12,8 @@ use crate::{
 fn survey(method: Method) -> Survey {
     let mut model = Model::default();
     let service = "tcp:10.0.0.1:80".parse().unwrap();
-    model.apply(&Change::AddService { service, scheduler: Scheduler::Wrr }).unwrap();
-    let server = Server { key: "10.0.1.1:80".parse().unwrap(), method, weight: 1 };
+    model.apply(&Change::AddService { service, terms: Scheduler::Wrr.into() }).unwrap();
+    let server = Server::new("10.0.1.1:80".parse().unwrap(), method, 1);
     model.apply(&Change::AddServer { service, server }).unwrap();
     let mut host = Host::default();
     let eth0 = Interface { ifindex: 4, name: "eth0".into(), mac: [2; 6], mtu: 1500 };

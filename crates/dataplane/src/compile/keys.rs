@@ -23,14 +23,11 @@ pub(crate) fn socket(addr: u32, port: u16) -> SocketAddr {
     SocketAddr::new(address(addr).into(), u16::from_be(port))
 }
 
-/// None for IPv6, which the model refuses.
+/// None for what the tables have no key for: marks and IPv6.
 pub(crate) fn service_key(key: &xlvs_model::ServiceKey) -> Option<ServiceKey> {
-    let IpAddr::V4(address) = key.address else { return None };
-    Some(ServiceKey {
-        addr: addr(address),
-        port: key.port.to_be(),
-        protocol: u16::from(key.protocol.number()),
-    })
+    let (protocol, IpAddr::V4(address)) = (key.protocol()?, key.address()?) else { return None };
+    let protocol = u16::from(protocol.number());
+    Some(ServiceKey { addr: addr(address), port: key.port().to_be(), protocol })
 }
 
 /// The key that says "this address has services".
@@ -50,7 +47,7 @@ pub(crate) fn model_service(
         _ => return None,
     };
     let address = IpAddr::V4(address(vaddr));
-    Some(xlvs_model::ServiceKey { protocol, address, port: u16::from_be(vport) })
+    Some(xlvs_model::ServiceKey::socket(protocol, address, u16::from_be(vport)))
 }
 
 /// What a destination is known by: its service and its own address and port.
@@ -91,15 +88,26 @@ pub(crate) const fn method(number: u8) -> Method {
     }
 }
 
-pub(crate) const fn scheduler(scheduler: Scheduler) -> xlvs_sched::Scheduler {
-    match scheduler {
+/// The data path's scheduler; none for one that it does not have yet.
+pub(crate) const fn scheduler(scheduler: Scheduler) -> Option<xlvs_sched::Scheduler> {
+    Some(match scheduler {
         Scheduler::Rr => xlvs_sched::Scheduler::Rr,
         Scheduler::Wrr => xlvs_sched::Scheduler::Wrr,
         Scheduler::Lc => xlvs_sched::Scheduler::Lc,
         Scheduler::Wlc => xlvs_sched::Scheduler::Wlc,
         Scheduler::Sed => xlvs_sched::Scheduler::Sed,
         Scheduler::Nq => xlvs_sched::Scheduler::Nq,
-    }
+        Scheduler::Lblc
+        | Scheduler::Lblcr
+        | Scheduler::Dh
+        | Scheduler::Sh
+        | Scheduler::Fo
+        | Scheduler::Ovf
+        | Scheduler::Mh
+        | Scheduler::Twos
+        | Scheduler::Chbl
+        | Scheduler::None => return None,
+    })
 }
 
 /// A new destination, without a next hop yet.
@@ -123,7 +131,7 @@ pub(crate) fn dest(key: &DestKey, server: &Server) -> Dest {
 /// A slot that nobody has.
 pub(crate) fn no_dest() -> Dest {
     let service = marker(0);
-    let server = Server { key: socket(0, 0), method: Method::Masq, weight: 0 };
+    let server = Server::new(socket(0, 0), Method::Masq, 0);
     Dest { flags: 0, ..dest(&DestKey { service, addr: 0, port: 0 }, &server) }
 }
 

@@ -7,6 +7,7 @@
 
 mod hops;
 mod keys;
+mod leave;
 mod room;
 mod slots;
 mod translate;
@@ -20,9 +21,12 @@ use xlvs_datapath::{
 use xlvs_model::{Model, Server, ServerKey};
 use xlvs_sched::{Scheduler, Weights};
 
-pub use self::hops::Hop;
 pub(crate) use self::keys::{
     DestKey, address, method, model_service, no_dest, service_key, socket,
+};
+pub use self::{
+    hops::Hop,
+    leave::{LeftOut, left_out},
 };
 use self::{
     keys::marker,
@@ -72,6 +76,20 @@ struct Installed {
 struct List {
     orders: Vec<Order>,
     edited: bool,
+}
+
+/// A service of the desired state that is to be in the tables.
+struct Wanted<'a> {
+    scheduler: Scheduler,
+    servers: &'a [Server],
+}
+
+impl<'a> Wanted<'a> {
+    /// None for one that is left out.
+    fn of(service: &'a xlvs_model::Service) -> Option<(ServiceKey, Self)> {
+        let (key, scheduler) = leave::forwarded(service).ok()?;
+        Some((key, Self { scheduler, servers: &service.servers }))
+    }
 }
 
 impl Compiler {
@@ -138,18 +156,17 @@ impl Compiler {
         mut state_of: impl FnMut(u32) -> Result<u64, Error>,
     ) -> Result<Vec<Write>, Error> {
         let mut writes = Vec::new();
-        let wanted: BTreeMap<ServiceKey, &xlvs_model::Service> =
-            model.services.iter().filter_map(|s| Some((service_key(&s.key)?, s))).collect();
+        let wanted: BTreeMap<ServiceKey, Wanted<'_>> =
+            model.services.iter().filter_map(Wanted::of).collect();
         self.check_services(&wanted)?;
         self.settle_timeouts(model, &mut writes);
         let before: BTreeSet<u32> = self.services.keys().map(|k| k.addr).collect();
-        for (key, service) in &wanted {
-            let list = self.list(*key, &service.servers, &mut writes)?;
+        for (key, Wanted { scheduler, servers }) in &wanted {
+            let list = self.list(*key, servers, &mut writes)?;
             if !before.contains(&key.addr) {
                 writes.push(Write::Service(marker(key.addr), Some(NO_SERVICE)));
             }
-            let scheduler = keys::scheduler(service.scheduler);
-            self.install(*key, scheduler, list, now, &mut state_of, &mut writes)?;
+            self.install(*key, *scheduler, list, now, &mut state_of, &mut writes)?;
         }
         self.remove_services(&wanted, now, &mut writes);
         self.retire(&mut writes);
@@ -157,10 +174,7 @@ impl Compiler {
         Ok(writes)
     }
 
-    fn check_services(
-        &self,
-        wanted: &BTreeMap<ServiceKey, &xlvs_model::Service>,
-    ) -> Result<(), Error> {
+    fn check_services(&self, wanted: &BTreeMap<ServiceKey, Wanted<'_>>) -> Result<(), Error> {
         let addresses: BTreeSet<u32> = wanted.keys().map(|k| k.addr).collect();
         let room = self.sizes.services;
         // Old ones leave after new ones came, so both are counted.
@@ -195,7 +209,7 @@ impl Compiler {
         writes: &mut Vec<Write>,
     ) -> Result<List, Error> {
         let mut list = List { orders: Vec::with_capacity(servers.len()), edited: false };
-        for server in servers {
+        for server in servers.iter().filter(|server| leave::forwarded_to(server).is_ok()) {
             let Some(dest_key) = DestKey::new(key, &server.key) else { continue };
             let slot = if let Some(slot) = self.slots.find(&dest_key) {
                 list.edited |= self.edit(slot, server, writes);
@@ -280,7 +294,7 @@ impl Compiler {
 
     fn remove_services(
         &mut self,
-        wanted: &BTreeMap<ServiceKey, &xlvs_model::Service>,
+        wanted: &BTreeMap<ServiceKey, Wanted<'_>>,
         now: u64,
         writes: &mut Vec<Write>,
     ) {

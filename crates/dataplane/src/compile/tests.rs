@@ -15,12 +15,16 @@ use crate::{Baselines, Dataplane, Error, Interface, Memory, Sizes};
 
 const SECOND: u64 = 1_000_000_000;
 
+/// Schedulers that the data path has.
+const FORWARDED: [Scheduler; 6] =
+    [Scheduler::Rr, Scheduler::Wrr, Scheduler::Lc, Scheduler::Wlc, Scheduler::Sed, Scheduler::Nq];
+
 fn service(text: &str) -> ServiceKey {
     text.parse().unwrap()
 }
 
 fn server(text: &str, method: Method, weight: u32) -> Server {
-    Server { key: text.parse().unwrap(), method, weight }
+    Server::new(text.parse().unwrap(), method, weight)
 }
 
 /// `A tcp:V:P rr`, `a tcp:V:P SERVER WEIGHT` and so on, as `ipvsadm` has them.
@@ -31,12 +35,12 @@ fn change(line: &str) -> Change {
     let route = || server(words[2], Method::Route, weight());
     match words[0] {
         "A" | "E" => {
-            let scheduler = Scheduler::by_name(words[2]).unwrap();
+            let terms = Scheduler::by_name(words[2]).unwrap().into();
             let service = key.unwrap();
             if words[0] == "A" {
-                Change::AddService { service, scheduler }
+                Change::AddService { service, terms }
             } else {
-                Change::EditService { service, scheduler }
+                Change::EditService { service, terms }
             }
         }
         "D" => Change::DeleteService { service: key.unwrap() },
@@ -372,12 +376,12 @@ fn read_back(memory: &Memory) -> Table {
 
 fn wanted(model: &Model) -> Table {
     let entry = |s: &xlvs_model::Service| {
-        let key = service_key(&s.key)?;
+        let (key, scheduler) = leave::forwarded(s).ok()?;
         let list = s.servers.iter().filter_map(|x| {
             let k = DestKey::new(key, &x.key)?;
             Some((k.addr, k.port, keys::method_number(x.method), x.weight))
         });
-        Some((key, (keys::scheduler(s.scheduler) as u32, list.collect())))
+        Some((key, (scheduler as u32, list.collect())))
     };
     model.services.iter().filter_map(entry).collect()
 }
@@ -392,7 +396,7 @@ fn lines() -> impl Strategy<Value = String> {
     ];
     (verb, service, server, 0u32..5, 0usize..6).prop_map(|(verb, service, server, weight, s)| {
         match verb {
-            "A" | "E" => format!("{verb} {service} {}", Scheduler::ALL[s].name()),
+            "A" | "E" => format!("{verb} {service} {}", FORWARDED[s].name()),
             "D" => format!("D {service}"),
             _ => format!("{verb} {service} {server} {weight}"),
         }

@@ -54,9 +54,9 @@ impl Drop for Pins {
 pub(crate) fn model(method: Method) -> Model {
     let mut model = Model::default();
     let service = WEB.parse().unwrap();
-    model.apply(&Change::AddService { service, scheduler: Scheduler::Rr }).unwrap();
+    model.apply(&Change::AddService { service, terms: Scheduler::Rr.into() }).unwrap();
     for key in ["10.1.0.1:80", "10.1.0.2:80"] {
-        let server = Server { key: key.parse().unwrap(), method, weight: 1 };
+        let server = Server::new(key.parse().unwrap(), method, 1);
         model.apply(&Change::AddServer { service, server }).unwrap();
     }
     model

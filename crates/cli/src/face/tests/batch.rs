@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use xlvs_api::{ConnectionView, Stats};
+use xlvs_api::{ConnectionView, Stats, virtual_end};
 use xlvs_model::Method;
 
 use super::world::World;
@@ -95,13 +95,21 @@ fn counters_lose_digits_unless_exact() {
 #[test]
 fn connections_have_the_real_columns() {
     let world = World::new();
-    let connection = |state: &str, expires_s, service: &str| ConnectionView {
-        service: service.parse().unwrap(),
-        client: "10.1.0.1:21001".parse().unwrap(),
-        server: "10.1.0.21:8009".parse().unwrap(),
-        state: state.to_owned(),
-        expires_s,
-        method: Method::Route,
+    let connection = |state: &str, expires_s, service: &str| {
+        let service = service.parse().unwrap();
+        let (protocol, vip) = virtual_end(&service);
+        ConnectionView {
+            service,
+            protocol,
+            client: "10.1.0.1:21001".parse().unwrap(),
+            vip,
+            server: "10.1.0.21:8009".parse().unwrap(),
+            state: state.to_owned(),
+            expires_s,
+            method: Method::Route,
+            template: false,
+            engine: None,
+        }
     };
     world.0.borrow_mut().connections = vec![
         connection("ESTABLISHED", 899, "tcp:10.1.0.102:8009"),

@@ -10,7 +10,7 @@ use xlvs_api::{
     ClientError, Connections, Director, Filter, Outcome, ServiceView, Status, Zero, memory::Memory,
 };
 use xlvs_config::ipvsadm::Resolver;
-use xlvs_model::{Change, Timeouts};
+use xlvs_model::{Change, SyncDaemon, Timeouts};
 
 use super::{
     super::{Call, Tool, called},
@@ -105,6 +105,10 @@ impl Director for World {
 
     fn timeouts(&mut self) -> Result<Timeouts, ClientError> {
         self.0.borrow_mut().timeouts()
+    }
+
+    fn sync(&mut self) -> Result<Vec<SyncDaemon>, ClientError> {
+        self.0.borrow_mut().sync()
     }
 
     fn connections(&mut self, filter: &Filter) -> Result<Connections, ClientError> {
