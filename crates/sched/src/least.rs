@@ -42,6 +42,8 @@ impl Least {
 }
 
 impl Visit for Least {
+    const WHOLE: bool = true;
+
     /// `loh * w(d) > doh * w(least)` of the kernel, whose products wrap alike. A server of weight 0
     /// never is lighter, and who may not have the connection counts as one.
     #[inline(always)]

@@ -41,6 +41,10 @@ pub(crate) fn overhead(load: Load) -> i64 {
 /// The body of a loop over servers. A value with a method, not a closure with borrows: the kernel's
 /// `bpf_loop` hands its callback one pointer.
 pub trait Visit {
+    /// Looks at the whole list nearly always, and at little of each server: worth a loop without
+    /// calls.
+    const WHOLE: bool = false;
+
     /// Looks at the server at `position` of the list; false stops the loop.
     fn visit<S: Server>(&mut self, position: u32, server: &S) -> bool;
 }
