@@ -1,17 +1,17 @@
 //! The schedulers that look for the least burden: one walk, with numbers for what differs, because
 //! the kernel's verifier walks every branch and a processor mispredicts some.
 
-use crate::{NOBODY, Server, Visit};
+use crate::{NOBODY, Scheduler, Server, Visit, fo, lc, nq, ovf, sed, wlc};
 
 /// What a server's burden is made of, and how its weight counts.
 #[derive(Clone, Copy)]
 pub(crate) struct Burden {
     /// For each active connection.
-    pub(crate) active: i64,
+    pub(crate) active: u32,
     /// For each other connection.
-    pub(crate) inactive: i64,
+    pub(crate) inactive: u32,
     /// For the connection to come.
-    pub(crate) coming: i64,
+    pub(crate) coming: u32,
     /// Weights above it count as it.
     pub(crate) weight_cap: u32,
     /// A server with so many active connections is taken at once.
@@ -22,6 +22,13 @@ pub(crate) struct Burden {
 
 /// No server has so many connections.
 pub(crate) const NEVER: u32 = u32::MAX;
+
+/// By the scheduler's number; of rr and wrr, which weigh no burden, one that nobody may bear.
+pub(crate) static BURDENS: [Burden; 8] = {
+    let none = Burden { weight_cap: 0, ..lc::BURDEN };
+    [none, none, lc::BURDEN, wlc::BURDEN, sed::BURDEN, nq::BURDEN, fo::BURDEN, ovf::BURDEN]
+};
+const _: () = assert!(Scheduler::Lc as u32 == 2 && Scheduler::Ovf as u32 == 7);
 
 /// A walk over the whole list.
 pub(crate) struct Least {
@@ -55,9 +62,9 @@ impl Visit for Least {
             if server.overloaded() || (b.overflows && load.active > weight) { 0 } else { weight };
         let weight = i64::from(if weight > b.weight_cap { b.weight_cap } else { weight });
         let overhead = i64::from(load.active)
-            .wrapping_mul(b.active)
-            .wrapping_add(i64::from(load.inactive).wrapping_mul(b.inactive))
-            .wrapping_add(b.coming);
+            .wrapping_mul(i64::from(b.active))
+            .wrapping_add(i64::from(load.inactive).wrapping_mul(i64::from(b.inactive)))
+            .wrapping_add(i64::from(b.coming));
         let at_once = load.active == b.at_once && weight != 0;
         if at_once || self.overhead.wrapping_mul(weight) > overhead.wrapping_mul(self.weight) {
             self.id = server.id();
