@@ -322,6 +322,10 @@ fn batch_length(changes: &[Change]) -> usize {
             | Change::TuneService { .. }
             | Change::EditServer { .. }
             | Change::SetTimeouts { .. }
+            | Change::Set { .. }
+            | Change::SetProfile { .. }
+            | Change::AddAccess { .. }
+            | Change::RemoveAccess { .. }
             | Change::AddMark { .. }
             | Change::RemoveMark { .. }
             | Change::StartDaemon { .. }

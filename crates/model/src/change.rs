@@ -5,8 +5,10 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClientMask, Family, Fault, MarkRule, Method, Server, ServerKey, Service, ServiceKey, SyncDaemon,
-    SyncRole, Terms, Timeouts, Tuning, Tunnel, TunnelChecksum, marks,
+    Access, ClientMask, Family, Fault, MarkRule, Method, Network, Server, ServerKey, Service,
+    ServiceKey, SyncDaemon, SyncRole, Terms, Timeouts, Tuning, Tunnel, TunnelChecksum, Verdict,
+    is_default, marks,
+    settings::{Assignment, Profile, Setting, Settings, Value},
 };
 
 /// One edit of the desired state. As JSON: `{"op": "add_service", "service": "tcp:10.0.0.1:80",
@@ -84,6 +86,36 @@ pub enum Change {
         /// Seconds; 0 keeps.
         timeouts: Timeouts,
     },
+    /// `xlvs set NAME=VALUE`.
+    Set {
+        /// Which setting.
+        setting: Setting,
+        /// Its new value; none: its profile's default.
+        value: Option<Value>,
+    },
+    /// `xlvs set profile=NAME`: every setting gets this profile's default.
+    SetProfile {
+        /// Whose defaults.
+        profile: Profile,
+    },
+    /// `xlvs allow add`, `xlvs deny add`.
+    AddAccess {
+        /// To which list.
+        verdict: Verdict,
+        /// Which clients.
+        network: Network,
+        /// What they connect to; none: any service.
+        service: Option<ServiceKey>,
+    },
+    /// `xlvs allow remove`, `xlvs deny remove`.
+    RemoveAccess {
+        /// From which list.
+        verdict: Verdict,
+        /// Which clients.
+        network: Network,
+        /// What they connect to; none: any service.
+        service: Option<ServiceKey>,
+    },
     /// `ipvsadm --start-daemon`. A director looks its interface up first.
     StartDaemon {
         /// The daemon.
@@ -105,6 +137,12 @@ pub struct Model {
     /// Idle timeouts.
     #[serde(default)]
     pub timeouts: Timeouts,
+    /// The profile, and what was set by hand.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub settings: Settings,
+    /// Who may connect to any service.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub access: Access,
     /// The director's own mark rules, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub marks: Vec<MarkRule>,
@@ -137,7 +175,7 @@ impl Model {
             }
             Change::TuneService { service, tuning } => {
                 let found = self.service_mut(service)?;
-                valid_tuning(tuning)?;
+                valid_tuning(tuning, service.family())?;
                 found.tuning.clone_from(tuning);
             }
             Change::DeleteService { service } => {
@@ -167,6 +205,21 @@ impl Model {
             Change::AddMark { at, rule } => marks::add(&mut self.marks, *at, rule)?,
             Change::RemoveMark { at } => marks::remove(&mut self.marks, *at)?,
             Change::SetTimeouts { timeouts } => self.set_timeouts(timeouts)?,
+            Change::Set { setting, value } => {
+                let is_set = self.settings.set(*setting, value.as_ref());
+                return if is_set { Ok(()) } else { Err(Fault::SettingValue) };
+            }
+            Change::SetProfile { profile } => self.settings.set_profile(*profile),
+            Change::AddAccess { verdict, network, service } => {
+                if service.is_some_and(|key| key.family() != Family::of(network.address())) {
+                    return Err(Fault::OtherNetworkFamily);
+                }
+                self.access_of(service.as_ref())?.add(*verdict, *network);
+            }
+            Change::RemoveAccess { verdict, network, service } => {
+                let is_gone = self.access_of(service.as_ref())?.remove(*verdict, *network);
+                return if is_gone { Ok(()) } else { Err(Fault::NoSuchEntry) };
+            }
             Change::StartDaemon { daemon } => self.start_daemon(daemon)?,
             Change::StopDaemon { role } => {
                 let at = self.sync.iter().position(|d| d.role == *role);
@@ -178,6 +231,14 @@ impl Model {
 
     fn service_mut(&mut self, key: &ServiceKey) -> Result<&mut Service, Fault> {
         self.services.iter_mut().find(|s| s.key == *key).ok_or(Fault::NoSuchService)
+    }
+
+    /// The list of a service, or the director's.
+    fn access_of(&mut self, service: Option<&ServiceKey>) -> Result<&mut Access, Fault> {
+        match service {
+            Some(key) => Ok(&mut self.service_mut(key)?.tuning.limits.access),
+            None => Ok(&mut self.access),
+        }
     }
 
     /// The service that `server` is to be added to or edited in, if it may be like this.
@@ -248,8 +309,9 @@ fn valid_terms(service: &ServiceKey, terms: &Terms) -> Result<(), Fault> {
     if suits { Ok(()) } else { Err(Fault::BadMask) }
 }
 
-fn valid_tuning(tuning: &Tuning) -> Result<(), Fault> {
-    tuning.timeouts.as_ref().map_or(Ok(()), valid_timeouts)
+fn valid_tuning(tuning: &Tuning, family: Family) -> Result<(), Fault> {
+    tuning.timeouts.as_ref().map_or(Ok(()), valid_timeouts)?;
+    tuning.limits.check(family)
 }
 
 fn valid_timeouts(timeouts: &Timeouts) -> Result<(), Fault> {
@@ -268,6 +330,15 @@ fn unicast(address: IpAddr) -> Result<(), Fault> {
         }
     };
     if is_unicast { Ok(()) } else { Err(Fault::NotUnicast) }
+}
+
+impl From<Assignment> for Change {
+    fn from(assignment: Assignment) -> Self {
+        match assignment {
+            Assignment::Profile(profile) => Self::SetProfile { profile },
+            Assignment::Set(setting, value) => Self::Set { setting, value },
+        }
+    }
 }
 
 /// `INT_MAX / HZ` of a kernel with HZ = 250 (`ip_vs_set_timeout`).

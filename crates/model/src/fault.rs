@@ -56,6 +56,18 @@ pub enum Fault {
     /// A mark rule asks for the ports of packets that may have none.
     #[error("ports need a protocol that has them")]
     MarkPorts,
+    /// A setting cannot have this value (`EINVAL`).
+    #[error("the setting cannot have this value")]
+    SettingValue,
+    /// A limit is out of range, or its prefix is longer than an address.
+    #[error("a limit is out of range")]
+    LimitRange,
+    /// Clients of one address family do not reach a service of the other.
+    #[error("the network and the service are of different address families")]
+    OtherNetworkFamily,
+    /// The list has no such entry.
+    #[error("there is no such entry")]
+    NoSuchEntry,
     /// The tables have no room for another service or server (`ENOMEM`).
     #[error("the director's tables are full; `xlvs status` shows the limits")]
     TablesFull,

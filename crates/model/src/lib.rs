@@ -9,16 +9,19 @@
 mod change;
 mod fault;
 mod key;
+mod limits;
 mod marks;
 mod network;
 mod scheduler;
 mod server;
 mod service;
+pub mod settings;
 mod sync;
 
 pub use change::{Change, Model};
 pub use fault::Fault;
 pub use key::{Family, ParseKeyError, Protocol, ServiceKey};
+pub use limits::{Access, ClientLimit, ClientRate, Limits, ParseLimitError, PerClient, Verdict};
 pub use marks::{
     Followed, FollowedThen, InterfacePattern, IpProtocol, Is, MAX_MARK_RULES, MAX_PORT_RANGES,
     MacAddress, MarkMatch, MarkRule, MarkThen, Masked, Mirror, NotMirrored, ParsePartError,
@@ -27,7 +30,7 @@ pub use marks::{
 pub use network::{Network, ParseNetworkError};
 pub use scheduler::Scheduler;
 pub use server::{Method, Server, ServerKey, Tunnel, TunnelChecksum};
-pub use service::{ClientMask, Limits, Persistence, Service, Terms, Timeouts, Tuning};
+pub use service::{ClientMask, Persistence, Service, Terms, Timeouts, Tuning};
 pub use sync::{SyncDaemon, SyncRole};
 
 /// What nobody changed is not written.

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Family, Network, Scheduler, Server, ServerKey, ServiceKey, is_default};
+use crate::{Family, Limits, Scheduler, Server, ServerKey, ServiceKey, is_default};
 
 /// A virtual service. `servers` is in the kernel's order: the one added last comes first.
 ///
@@ -120,26 +120,6 @@ pub struct Tuning {
     /// A server that comes (back) reaches its weight so many seconds later; 0: at once.
     #[serde(default, skip_serializing_if = "is_default")]
     pub slow_start_s: u32,
-}
-
-/// What clients of a service may do. A network of clients is as large as `client_prefix` says.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
-    /// Connections that one network of clients may have at a time; 0: no limit.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub client_connections: u32,
-    /// New connections a second of one network of clients; 0: no limit.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub client_rate: u32,
-    /// The length of the prefix that a network of clients shares; none: each address is one.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub client_prefix: Option<u8>,
-    /// If any, nobody else may connect.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub allow: Vec<Network>,
-    /// These may not connect, unless `allow` names them more exactly.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub deny: Vec<Network>,
 }
 
 /// Idle timeouts in seconds, as `ipvsadm --set TCP TCPFIN UDP` sets them.

@@ -239,7 +239,15 @@ fn fault_text(change: &Change, fault: Fault) -> &'static str {
         Fault::NoSuchService => "No such service",
         Fault::ServerExists => "Destination already exists",
         Fault::NoSuchServer => "No such destination",
-        Fault::NotUnicast
+        Fault::SettingValue
+        | Fault::LimitRange
+        | Fault::OtherNetworkFamily
+        | Fault::NoSuchEntry
+        | Fault::SettingValue
+        | Fault::LimitRange
+        | Fault::OtherNetworkFamily
+        | Fault::NoSuchEntry
+        | Fault::NotUnicast
         | Fault::OtherFamily
         | Fault::BadTunnel
         | Fault::BadMask
