@@ -137,15 +137,15 @@ pub fn mark_of(rules: &(impl MarkRules + ?Sized), facts: Facts) -> u32 {
 pub fn matches(rule: &MarkRule, facts: &Facts, mark: u32) -> bool {
     let protocol = facts.protocol ^ u32::from(rule.protocol);
     let differs = [
-        nonzero(u64::from((facts.src ^ rule.src) & rule.src_mask)) * NOT_SOURCE,
-        nonzero(u64::from((facts.dst ^ rule.dst) & rule.dst_mask)) * NOT_DESTINATION,
-        nonzero(u64::from((facts.ifindex ^ rule.ifindex) & rule.ifindex_mask)) * NOT_INTERFACE,
-        nonzero(u64::from(protocol & u32::from(rule.protocol_mask))) * NOT_PROTOCOL,
-        nonzero((facts.smac ^ rule.smac) & rule.smac_mask) * NOT_MAC,
-        marked_otherwise(rule, mark) * NOT_MARK,
-        outside(rule, facts) * NOT_PORTS,
+        bit(nonzero(u64::from((facts.src ^ rule.src) & rule.src_mask)), NOT_SOURCE),
+        bit(nonzero(u64::from((facts.dst ^ rule.dst) & rule.dst_mask)), NOT_DESTINATION),
+        bit(nonzero(u64::from((facts.ifindex ^ rule.ifindex) & rule.ifindex_mask)), NOT_INTERFACE),
+        bit(nonzero(u64::from(protocol & u32::from(rule.protocol_mask))), NOT_PROTOCOL),
+        bit(nonzero((facts.smac ^ rule.smac) & rule.smac_mask), NOT_MAC),
+        bit(marked_otherwise(rule, mark), NOT_MARK),
+        bit(outside(rule, facts), NOT_PORTS),
         // No `not` has this bit: negation makes no port out of none.
-        (nonzero(u64::from(rule.sides)) & u64::from(facts.portless)) * NO_PORTS,
+        bit(nonzero(u64::from(rule.sides)) & u64::from(facts.portless), NO_PORTS),
     ];
     // Each is a bit of its own.
     let differs = differs.into_iter().fold(0, |all, one| all | one);
@@ -198,6 +198,12 @@ fn outside(rule: &MarkRule, facts: &Facts) -> u64 {
     source & destination & nonzero(sides)
 }
 
+/// The bit, if `set` is 1.
+#[inline(always)]
+fn bit(set: u64, bit: u16) -> u64 {
+    set * u64::from(bit)
+}
+
 /// 1 or 0 without a branch: eight conditions with one each would be 256 ways to the verifier. For
 /// numbers under 2^63; hidden from the optimiser, which would make a comparison of it.
 #[inline(always)]
@@ -231,21 +237,21 @@ impl MarkRule {
 }
 
 /// [`MarkRule::not`]: any source address but this.
-pub const NOT_SOURCE: u64 = 1;
+pub const NOT_SOURCE: u16 = 1;
 /// [`MarkRule::not`]: any destination address but this.
-pub const NOT_DESTINATION: u64 = 1 << 1;
+pub const NOT_DESTINATION: u16 = 1 << 1;
 /// [`MarkRule::not`]: any interface but this.
-pub const NOT_INTERFACE: u64 = 1 << 2;
+pub const NOT_INTERFACE: u16 = 1 << 2;
 /// [`MarkRule::not`]: any protocol but this.
-pub const NOT_PROTOCOL: u64 = 1 << 3;
+pub const NOT_PROTOCOL: u16 = 1 << 3;
 /// [`MarkRule::not`]: any Ethernet address but this.
-pub const NOT_MAC: u64 = 1 << 4;
+pub const NOT_MAC: u16 = 1 << 4;
 /// [`MarkRule::not`]: any mark but this.
-pub const NOT_MARK: u64 = 1 << 5;
+pub const NOT_MARK: u16 = 1 << 5;
 /// [`MarkRule::not`]: any ports but these.
-pub const NOT_PORTS: u64 = 1 << 6;
+pub const NOT_PORTS: u16 = 1 << 6;
 /// Never in [`MarkRule::not`].
-const NO_PORTS: u64 = 1 << 7;
+const NO_PORTS: u16 = 1 << 7;
 
 /// [`MarkRule::sides`]: source ports.
 pub const SIDE_SOURCE: u16 = 1;

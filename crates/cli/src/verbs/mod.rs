@@ -124,6 +124,8 @@ fn explain(fault: Fault, what: &str) -> anyhow::Error {
         Fault::NoSuchServer => "see what there is: xlvs server list",
         Fault::NotUnicast => "give the address of one host",
         Fault::TimeoutRange => "give at most 31 days",
+        Fault::NoSuchMark => "see what there is: xlvs mark list",
+        Fault::MarkPorts => "give --protocol tcp, udp or sctp",
         Fault::TablesFull => "see the limits: xlvs status",
         Fault::SettingValue => "see what it takes: xlvs set NAME",
         Fault::LimitRange => "a rate of at most 1000000/s, a prefix of at most 32 (IPv6: 128)",
