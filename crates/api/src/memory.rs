@@ -109,14 +109,13 @@ impl Director for Memory {
 }
 
 impl Memory {
-    /// A daemon's interface is looked up before anything else.
     fn apply(&mut self, change: &Change) -> Result<(), Fault> {
-        let Change::StartDaemon { daemon } = change else { return self.model.apply(change) };
-        let mtu = match daemon.interface.as_str() {
-            "lo" => 65536,
-            name => *self.interfaces.get(name).ok_or(Fault::NoSuchDevice)?,
+        let mtu_of = |name: &str| match name {
+            "lo" => Some(65536),
+            _ => self.interfaces.get(name).copied(),
         };
-        self.model.apply(&Change::StartDaemon { daemon: daemon.clone().with_length(mtu) })
+        let change = self.model.resolve(change, mtu_of)?;
+        self.model.apply(&change)
     }
 
     fn server(&self, service: &ServiceKey, server: &xlvs_model::Server) -> ServerView {

@@ -189,7 +189,8 @@ impl Engine {
     /// Changes of which none needs to be seen by packets before another.
     fn change_together(&mut self, batch: &[Change]) -> Result<Vec<Option<Fault>>, EngineError> {
         let mut model = self.model.clone();
-        let faults: Vec<_> = batch.iter().map(|change| self.apply(change, &mut model).err()).collect();
+        let faults: Vec<_> =
+            batch.iter().map(|change| self.apply(change, &mut model).err()).collect();
         if model == self.model {
             return Ok(faults);
         }
@@ -213,9 +214,8 @@ impl Engine {
 
     /// Applies a change to `model`; a daemon's interface is looked up first.
     fn apply(&self, change: &Change, model: &mut Model) -> Result<(), Fault> {
-        let Change::StartDaemon { daemon } = change else { return model.apply(change) };
-        let mtu = self.sight.host.mtu_of(&daemon.interface).ok_or(Fault::NoSuchDevice)?;
-        model.apply(&Change::StartDaemon { daemon: daemon.clone().with_length(mtu) })
+        let change = model.resolve(change, |name| self.sight.host.mtu_of(name))?;
+        model.apply(&change)
     }
 
     fn publish_servers(&self) {

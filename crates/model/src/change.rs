@@ -1,6 +1,6 @@
 //! Edits of the desired state, and the state they edit.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -229,6 +229,19 @@ impl Model {
         Ok(())
     }
 
+    /// The change as it is to be applied: a daemon's interface is looked up, by its MTU, and its
+    /// message length settled.
+    pub fn resolve<'a>(
+        &self,
+        change: &'a Change,
+        mtu_of: impl FnOnce(&str) -> Option<u32>,
+    ) -> Result<Cow<'a, Change>, Fault> {
+        let Change::StartDaemon { daemon } = change else { return Ok(Cow::Borrowed(change)) };
+        self.one_family()?;
+        let mtu = mtu_of(&daemon.interface).ok_or(Fault::NoSuchDevice)?;
+        Ok(Cow::Owned(Change::StartDaemon { daemon: daemon.clone().with_length(mtu) }))
+    }
+
     fn service_mut(&mut self, key: &ServiceKey) -> Result<&mut Service, Fault> {
         self.services.iter_mut().find(|s| s.key == *key).ok_or(Fault::NoSuchService)
     }
@@ -276,14 +289,16 @@ impl Model {
 
     /// The kernel's messages know one family of addresses for a connection, so services that mix
     /// them and daemons exclude each other.
-    fn start_daemon(&mut self, daemon: &SyncDaemon) -> Result<(), Fault> {
+    fn one_family(&self) -> Result<(), Fault> {
         let mixes = |service: &Service| {
             let family = service.key.family();
             service.servers.iter().any(|server| Family::of(server.key.ip()) != family)
         };
-        if self.services.iter().any(mixes) {
-            return Err(Fault::OtherFamily);
-        }
+        if self.services.iter().any(mixes) { Err(Fault::OtherFamily) } else { Ok(()) }
+    }
+
+    fn start_daemon(&mut self, daemon: &SyncDaemon) -> Result<(), Fault> {
+        self.one_family()?;
         if self.sync.iter().any(|d| d.role == daemon.role) {
             return Err(Fault::DaemonRuns);
         }
@@ -323,7 +338,11 @@ fn valid_timeouts(timeouts: &Timeouts) -> Result<(), Fault> {
 /// `inet_addr_type` and `ipv6_addr_type` of the kernel, as far as no route has a say.
 fn unicast(address: IpAddr) -> Result<(), Fault> {
     let is_unicast = match address {
-        IpAddr::V4(v4) => !(v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast()),
+        IpAddr::V4(v4) => {
+            // The loopback network has a broadcast address too, on every host.
+            let broadcast = v4.is_broadcast() || v4.octets() == [127, 255, 255, 255];
+            !(v4.is_unspecified() || v4.is_multicast() || broadcast)
+        }
         IpAddr::V6(v6) => {
             let mapped = v6.to_ipv4_mapped().is_some();
             !(v6.is_unspecified() || v6.is_multicast() || v6.is_unicast_link_local() || mapped)

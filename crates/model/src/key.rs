@@ -123,6 +123,27 @@ impl ServiceKey {
         }
     }
 
+    /// Its place in the kernel's table of 256 (`ip_vs_svc_hashkey` of Linux), but for what the
+    /// kernel adds of its own: this orders listings that are not sorted.
+    pub fn bucket(&self) -> u8 {
+        let [hash, ..] = match *self {
+            Self::Mark { mark, .. } => mark,
+            Self::Socket { protocol, address, port } => {
+                let address = match address {
+                    IpAddr::V4(v4) => v4.to_bits(),
+                    IpAddr::V6(v6) => {
+                        let s = v6.segments().map(u32::from);
+                        [0, 2, 4, 6].iter().fold(0, |hash, &i| hash ^ (s[i] << 16 | s[i + 1]))
+                    }
+                };
+                let port = u32::from(port);
+                u32::from(protocol.number()) ^ address ^ (port >> 8) ^ port
+            }
+        }
+        .to_le_bytes();
+        hash
+    }
+
     /// The family of the packets it takes.
     pub const fn family(&self) -> Family {
         match self {

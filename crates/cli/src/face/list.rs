@@ -48,8 +48,8 @@ impl Tool<'_> {
                 return Err(1);
             }
         };
-        let page =
-            Page { names: self.names, numeric, shape: Shape::Rules, exact: false, sorted: true };
+        let (names, salt) = (self.names, self.salt);
+        let page = Page { names, salt, numeric, shape: Shape::Rules, exact: false, sorted: true };
         self.say(&page.services(&services))
     }
 
@@ -61,7 +61,8 @@ impl Tool<'_> {
     ) -> Result<Option<String>, ClientError> {
         let List { numeric, exact, .. } = *list;
         let shape = Shape::Listing(list.figures);
-        let page = Page { names: self.names, numeric, shape, exact, sorted: !list.nosort };
+        let (names, salt) = (self.names, self.salt);
+        let page = Page { names, salt, numeric, shape, exact, sorted: !list.nosort };
         Ok(Some(match list.what {
             Listing::Services => {
                 let size = director.status()?.connection_capacity;
@@ -110,6 +111,7 @@ enum Shape {
 /// Writes what a listing consists of.
 struct Page<'a> {
     names: &'a dyn Resolver,
+    salt: u8,
     numeric: bool,
     shape: Shape,
     exact: bool,
@@ -130,7 +132,7 @@ impl Page<'_> {
     }
 
     fn services(&self, services: &[ServiceView]) -> String {
-        let mut order: Vec<_> = services.iter().collect();
+        let mut order = sort::as_held(services, self.salt);
         if self.sorted {
             sort::services(&mut order);
         }
@@ -223,7 +225,8 @@ impl Page<'_> {
         let figures = match self.shape {
             Shape::Rules => {
                 let tunnel = terms::tunnel_options(server.method, server.tunnel);
-                *text += &format!("-a {rule} -r {name} {option} -w {weight}{tunnel}\n");
+                let line = format!("-a {rule} -r {name} {option} -w {weight}{tunnel}\n");
+                text.push_str(&line);
                 return;
             }
             Shape::Listing(Figures::Plain) => {
@@ -243,13 +246,13 @@ impl Page<'_> {
                 format!(" {method:<7} {tunnel:<13} {weight:<6} {active:<10} {inactive:<10}")
             }
         };
-        *text += &format!("  -> {name:<28}{figures}\n");
+        let line = format!("  -> {name:<28}{figures}\n");
+        text.push_str(&line);
     }
 
     fn connection(&self, connection: &ConnectionView, engines: bool) -> String {
-        let protocol = Protocol::ALL
-            .into_iter()
-            .find(|p| p.name().eq_ignore_ascii_case(&connection.protocol));
+        let protocol =
+            Protocol::ALL.into_iter().find(|p| p.name().eq_ignore_ascii_case(&connection.protocol));
         let name = |end: std::net::SocketAddr| self.any_name(end.ip(), end.port(), protocol);
         let server = name(connection.server);
         let server = match &connection.engine {

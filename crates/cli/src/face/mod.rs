@@ -55,7 +55,8 @@ impl Call {
     /// Runs it on the process's own streams.
     pub(crate) fn run(&self, open: &mut Open<'_>) -> ExitCode {
         let (names, mut out, mut err) = (SystemNames::default(), io::stdout(), io::stderr());
-        let tool = Tool { program: &self.program, names: &names, out: &mut out, err: &mut err };
+        let (program, names) = (&self.program, &names);
+        let tool = Tool { program, names, salt: 0, out: &mut out, err: &mut err };
         ExitCode::from(self.run_as(tool, open, &mut io::stdin()))
     }
 
@@ -78,6 +79,8 @@ type Status = Result<u8, u8>;
 struct Tool<'a> {
     program: &'a str,
     names: &'a dyn Resolver,
+    /// Where the kernel's table of services would begin.
+    salt: u8,
     out: &'a mut dyn Write,
     err: &'a mut dyn Write,
 }
@@ -123,7 +126,8 @@ impl Tool<'_> {
 
     /// The script's own calls are to `ipvsadm`.
     fn as_ipvsadm(&mut self) -> Tool<'_> {
-        Tool { program: "ipvsadm", names: self.names, out: self.out, err: self.err }
+        let Self { names, salt, .. } = *self;
+        Tool { program: "ipvsadm", names, salt, out: self.out, err: self.err }
     }
 
     /// Carries out one command that is not `-R`.
@@ -239,29 +243,14 @@ fn fault_text(change: &Change, fault: Fault) -> &'static str {
         Fault::NoSuchService => "No such service",
         Fault::ServerExists => "Destination already exists",
         Fault::NoSuchServer => "No such destination",
-        Fault::SettingValue
-        | Fault::LimitRange
-        | Fault::OtherNetworkFamily
-        | Fault::NoSuchEntry
-        | Fault::SettingValue
-        | Fault::LimitRange
-        | Fault::OtherNetworkFamily
-        | Fault::NoSuchEntry
-        | Fault::NotUnicast
-        | Fault::OtherFamily
-        | Fault::BadTunnel
-        | Fault::BadMask
-        | Fault::TimeoutRange
-        | Fault::NoSuchMark
-        | Fault::MarkPorts => {
-            "Invalid operation.  Possibly wrong module version, address not unicast, ..."
-        }
         Fault::NoSuchEngine => "Scheduler or persistence engine not found",
         Fault::OutOfRange => "Numerical result out of range",
         Fault::DaemonRuns => "Daemon has already run",
         Fault::NoDaemon => "No daemon is running",
         Fault::NoSuchDevice => "No such device",
         Fault::TablesFull => "Memory allocation problem",
+        // `EINVAL`, and faults of what the real tool does not know.
+        _ => "Invalid operation.  Possibly wrong module version, address not unicast, ...",
     }
 }
 

@@ -16,21 +16,21 @@ pub(super) fn text(terms: &Terms, family: Family, style: Style) -> String {
     let mut text = terms.scheduler.name().to_owned();
     let flags = flags(terms);
     let engine = terms.engine.as_deref();
+    let persistence = terms.persistence;
+    let seconds = persistence.map(|p| p.timeout_s);
+    let mask = persistence.and_then(|p| mask(p.mask, family));
     match style {
         Style::Listing => {
             text.extend(flags.map(|flags| format!(" ({flags})")));
-            if let Some(persistence) = terms.persistence {
-                text += &format!(" persistent {}", persistence.timeout_s);
-                text.extend(mask(persistence.mask, family).map(|mask| format!(" mask {mask}")));
-                text.extend(engine.map(|name| format!(" pe {name}")));
-            }
+            text.extend(seconds.map(|seconds| format!(" persistent {seconds}")));
+            text.extend(mask.map(|mask| format!(" mask {mask}")));
+            let engine = engine.filter(|_| persistence.is_some());
+            text.extend(engine.map(|name| format!(" pe {name}")));
             text.extend(terms.one_packet.then_some(" ops"));
         }
         Style::Rule => {
-            if let Some(persistence) = terms.persistence {
-                text += &format!(" -p {}", persistence.timeout_s);
-                text.extend(mask(persistence.mask, family).map(|mask| format!(" -M {mask}")));
-            }
+            text.extend(seconds.map(|seconds| format!(" -p {seconds}")));
+            text.extend(mask.map(|mask| format!(" -M {mask}")));
             text.extend(engine.map(|name| format!(" --pe {name}")));
             text.extend(terms.one_packet.then_some(" -o"));
             text.extend(flags.map(|flags| format!(" -b {flags}")));
@@ -72,7 +72,9 @@ pub(super) fn tunnel_info(method: Method, tunnel: Tunnel) -> String {
     };
     match (method, tunnel) {
         (Method::Tunnel, Tunnel::Ipip) => "ipip".to_owned(),
-        (Method::Tunnel, Tunnel::Gue { port, checksum: c }) => format!("gue:{port}:{}", checksum(c)),
+        (Method::Tunnel, Tunnel::Gue { port, checksum: c }) => {
+            format!("gue:{port}:{}", checksum(c))
+        }
         (Method::Tunnel, Tunnel::Gre { checksum: c }) => format!("gre:{}", checksum(c)),
         (Method::Masq | Method::Route, _) => "n/a".to_owned(),
     }

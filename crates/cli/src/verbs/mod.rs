@@ -139,8 +139,6 @@ fn explain(fault: Fault, what: &str) -> anyhow::Error {
         Fault::DaemonRuns => "stop it first",
         Fault::NoDaemon => "start it first",
         Fault::NoSuchDevice => "see what there is: ip link",
-        Fault::NoSuchMark => "see what there is: xlvs mark list",
-        Fault::MarkPorts => "give a protocol that has ports",
     };
     Hinted::new(format!("{what}: {fault}"), hint).into()
 }

@@ -25,7 +25,7 @@ fn restore_sends_changes_together_and_complains_line_by_line() {
     let answer = world.run(&words("ipvsadm -R"), &lines);
     assert_eq!(answer.err, "Service already exists\nNo such service\n");
     assert_eq!(answer.status, 0, "the last line went well");
-    let memory = world.0.borrow();
+    let memory = world.memory.borrow();
     assert_eq!(memory.model.services[0].servers.len(), 2500);
     assert!(memory.requests < 20, "{} requests for 2503 lines", memory.requests);
 }
@@ -74,7 +74,7 @@ fn counters_lose_digits_unless_exact() {
         out_bytes: 987_654_321_098_765,
     };
     let key = "tcp:10.0.0.1:80".parse().unwrap();
-    world.0.borrow_mut().service_stats.insert(key, stats);
+    world.memory.borrow_mut().service_stats.insert(key, stats);
     let last = |command: &str| {
         let out = world.shell(command).out;
         out.lines().last().unwrap().to_owned()
@@ -111,7 +111,7 @@ fn connections_have_the_real_columns() {
             engine: None,
         }
     };
-    world.0.borrow_mut().connections = vec![
+    world.memory.borrow_mut().connections = vec![
         connection("ESTABLISHED", 899, "tcp:10.1.0.102:8009"),
         connection("FIN_WAIT", 119, "tcp:10.1.0.102:80"),
         connection("UDP", 6000, "udp:10.1.0.102:53"),
@@ -133,7 +133,7 @@ UDP 100:00 UDP         10.1.0.1:21001     10.1.0.102:53      10.1.0.21:8009
 #[test]
 fn a_disk_that_is_full_is_told_of() {
     let world = World::new();
-    world.0.borrow_mut().not_saved = Some("no space left on device".to_owned());
+    world.memory.borrow_mut().not_saved = Some("no space left on device".to_owned());
     let answer = world.run(&words("ipvsadm -A -t 10.0.0.1:80"), "");
     assert!(answer.err.contains("not saved"), "{}", answer.err);
     assert_eq!(answer.status, 0, "it is in force");
