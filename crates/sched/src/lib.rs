@@ -33,6 +33,8 @@
 
 #[cfg(any(test, feature = "build"))]
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 #[cfg(any(test, feature = "build"))]
 pub mod build;
@@ -69,5 +71,11 @@ pub use walk::{pick, walk};
 pub use wrr::{wrr_parts, wrr_state, wrr_state_after_change};
 
 #[cfg(test)]
-#[expect(clippy::cast_possible_truncation, reason = "lists of a few servers")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::unwrap_used,
+    reason = "lists of a few servers, and tests fail by panicking"
+)]
 mod tests;

@@ -2,7 +2,13 @@ use std::{vec, vec::Vec};
 
 use super::*;
 
-extern crate std;
+mod churn;
+mod naive;
+mod naive_caches;
+mod naive_tables;
+mod rows;
+mod shares;
+mod world;
 
 #[derive(Clone, Copy)]
 struct Real {

@@ -19,7 +19,7 @@ pub(crate) struct Search {
     pub(crate) wrapped: bool,
     /// wrr: whether the walk ended at a server that weighs enough.
     pub(crate) taken: bool,
-    /// wrr: how the server found so far counts; 0: there is none.
+    /// wrr: the weight of the server found so far; 0: there is none.
     pub(crate) rank: u32,
     /// The server found.
     pub(crate) id: u32,

@@ -17,8 +17,9 @@ pub(crate) const fn lower(threshold: u32, weights: Weights) -> u32 {
 }
 
 /// The rest of a pass, from after `cl`, asks for the threshold; from the head of the list the next
-/// one asks for a lower one. Who is passed over is kept: the heaviest, where all that later passes
-/// would take first count alike, and of such the nearest to the head.
+/// one asks for a lower one. Of those passed over the heaviest is kept, and of such the nearest to the
+/// head: a later pass takes it first. (All that weigh as much as the next threshold, but less than
+/// this one, weigh the same, as weights are multiples of the divisor.)
 #[inline(always)]
 pub(crate) fn visit<S: Server>(search: &mut Search, position: u32, server: &S) -> bool {
     if position < search.start && !search.wrapped {
@@ -27,16 +28,11 @@ pub(crate) fn visit<S: Server>(search: &mut Search, position: u32, server: &S) -
     }
     let weight = server.weight();
     let taken = weight >= search.threshold;
-    let rank = if taken || search.wrapped {
-        weight
-    } else {
-        weight.min(lower(search.threshold, search.weights))
-    };
     let nearer = search.wrapped && search.position >= search.start;
-    if taken || rank > search.rank || (nearer && rank == search.rank) {
+    if taken || weight > search.rank || (nearer && weight == search.rank) {
         search.id = server.id();
         search.position = position;
-        search.rank = rank;
+        search.rank = weight;
     }
     search.taken = taken;
     !taken
