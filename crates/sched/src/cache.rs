@@ -1,14 +1,15 @@
-//! Schedulers by a cache of destinations (`ip_vs_lblc.c`, `ip_vs_lblcr.c`), for directors before web
-//! caches: lblc sends a destination where it went before, lblcr to one of a set of servers.
+//! Schedulers by a cache of destinations (`ip_vs_lblc.c`, `ip_vs_lblcr.c`), for directors before
+//! web caches: lblc sends a destination where it went before, lblcr to one of a set of servers.
 //!
 //! The cached server stands while it is in the list with a weight, unless it is overloaded: more
-//! active connections than weight, and somebody else has fewer than half. (This overload is not that
-//! of thresholds, which lblc does not ask about on a hit and lblcr does.) Else the choice is wlc's,
-//! and is cached. lblcr chooses as wlc within the set; a set of several that was not changed for
-//! `expiration` loses its most burdened server; an overloaded choice makes wlc's join the set.
+//! active connections than weight, and somebody else has fewer than half. (This overload is not
+//! that of thresholds, which lblc does not ask about on a hit and lblcr does.) Else the choice is
+//! wlc's, and is cached. lblcr chooses as wlc within the set; a set of several that was not changed
+//! for `expiration` loses its most burdened server; an overloaded choice makes wlc's join the set.
 //!
-//! One walk finds all that. Where the kernel differs: sets have [`SET`] servers at most, the one that
-//! joined first leaving; and a removed server leaves an expired set before the most burdened one.
+//! One walk finds all that. Where the kernel differs: sets have [`SET`] servers at most, the one
+//! that joined first leaving; and a removed server leaves an expired set before the most burdened
+//! one.
 
 use crate::{
     Destinations, NOBODY, Scheduler, Server, Visit,

@@ -1,8 +1,8 @@
-//! Consistent hashing with bounded loads (Mirrokni, Thorup, Zadimoghaddam 2016), which the kernel has
-//! not: mh's table, and no server gets more than its bound.
+//! Consistent hashing with bounded loads (Mirrokni, Thorup, Zadimoghaddam 2016), which the kernel
+//! has not: mh's table, and no server gets more than its bound.
 //!
-//! Of n servers that may have connections, with weights w, let T be all their connections (active and
-//! not: UDP's are never active) and W the sum of weights. Server i may have one more while
+//! Of n servers that may have connections, with weights w, let T be all their connections (active
+//! and not: UDP's are never active) and W the sum of weights. Server i may have one more while
 //!
 //! ```text
 //! connections(i) + 1 <= ceil(5/4 * (T + 1) * w(i) / W)
@@ -10,9 +10,9 @@
 //!
 //! which is `4 * connections(i) * W < 5 * (T + 1) * w(i)` in whole numbers. The bucket that the
 //! client hashes to is asked, then the ones after it, [`PROBES`] in all; then the server with the
-//! fewest connections for its weight has the connection, which is always under its bound. So clients
-//! stay where mh has them while no server is above 5/4 of its part, and nobody is refused whom any
-//! server may have.
+//! fewest connections for its weight has the connection, which is always under its bound. So
+//! clients stay where mh has them while no server is above 5/4 of its part, and nobody is refused
+//! whom any server may have.
 
 use crate::{
     Destinations, Load, NOBODY, Scheduler, Server, Step, Table, Visit, list::may, table::bucket,

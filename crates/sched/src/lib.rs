@@ -3,8 +3,8 @@
 //!
 //! Every choice is the kernel's (`net/netfilter/ipvs/ip_vs_*.c`): the list is walked from its head,
 //! which is the server added last, and ties go to the one met first. The list is any
-//! [`Destinations`]: arrays of the kernel program or a `Vec` in a test. A server may have a connection
-//! if its weight is not 0 and it is not [`Server::overloaded`].
+//! [`Destinations`]: arrays of the kernel program or a `Vec` in a test. A server may have a
+//! connection if its weight is not 0 and it is not [`Server::overloaded`].
 //!
 //! # How a packet asks
 //!
@@ -12,22 +12,22 @@
 //!
 //! | kind | function | needs |
 //! |---|---|---|
-//! | Walk | [`walk`]`(scheduler, list, state)` (or [`pick`]) | the plan's state, remembered after |
-//! | Random | [`twos`]`(list, random)` | a new uniform u64 |
-//! | Table | [`find`]`(scheduler, flags, table, key)` | [`Table`]: bucket -> server; [`table_key`] |
-//! | Cache | [`cached`]`(scheduler, list, cache, now, expiration)` | [`Cache`] bound to the packet's destination |
-//! | Bounded | [`bounded`]`(list, table, key)` | the list, a [`Table`] of [`build::table`] for chbl |
+//! | Walk | [`walk`] or [`pick`] | the plan's state, remembered afterwards |
+//! | Random | [`twos`] | a new uniform u64 |
+//! | Table | [`find`] | a [`Table`], bucket -> server; the service's flags; [`table_key`] |
+//! | Cache | [`cached`] | a [`Cache`] at the packet's destination; now; lblcr's expiration |
+//! | Bounded | [`bounded`] | a [`Table`], too, of [`build::table`] for chbl; [`table_key`] |
 //!
 //! Each walks the list once at most, by [`Destinations::scan`]; buckets are looped over by
-//! [`Table::repeat`] alone, whose plain loop the kernel program replaces by `bpf_loop`. Nothing here
-//! allocates, divides signed numbers or can panic.
+//! [`Table::repeat`] alone, whose plain loop the kernel program replaces by `bpf_loop`. Nothing
+//! here allocates, divides signed numbers or can panic.
 //!
 //! # What userspace makes
 //!
 //! With the feature `build`: [`build::table`] whenever a list changes (and, where
 //! [`Scheduler::weights_make_table`], a weight); [`build::Expiry`] for the caches. States of rr and
-//! wrr move by [`rr_state`] and [`wrr_state_after_change`]. Slow start is [`share`], [`stand_in`] and
-//! [`effective`], written into weights and tables once a second; thresholds are [`overload`].
+//! wrr move by [`rr_state`] and [`wrr_state_after_change`]. Slow start is [`share`], [`stand_in`]
+//! and [`effective`], written into weights and tables once a second; thresholds are [`overload`].
 #![no_std]
 #![forbid(unsafe_code)]
 

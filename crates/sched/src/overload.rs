@@ -1,6 +1,6 @@
 //! Thresholds (`ipvsadm -x UPPER -y LOWER`): when a server's OVERLOAD flag comes and goes
-//! (`ip_vs_bind_dest`, `ip_vs_unbind_dest`, `__ip_vs_update_dest`). `total` counts all connections of
-//! a server but templates.
+//! (`ip_vs_bind_dest`, `ip_vs_unbind_dest`, `__ip_vs_update_dest`). `total` counts all connections
+//! of a server but templates.
 
 /// After a connection was added.
 #[inline(always)]

@@ -52,7 +52,8 @@ pub enum Kind {
     Bounded = 4,
 }
 
-/// `flag-1`, of sh and mh: `sh-fallback`, `mh-fallback`. Another server when the hashed one may not.
+/// `flag-1`, of sh and mh: `sh-fallback`, `mh-fallback`. Another server when the hashed one may
+/// not.
 pub const FALLBACK: u32 = 1;
 /// `flag-2`, of sh, mh and chbl: `sh-port`, `mh-port`. The client's port counts, too.
 pub const PORT: u32 = 2;
@@ -119,8 +120,9 @@ impl Scheduler {
         }
     }
 
-    /// Whether its table is made anew when a weight changes. When a server is added or removed every
-    /// table is; dh has no hook for weights (`ip_vs_dh.c`), so that its table stays what it was.
+    /// Whether its table is made anew when a weight changes. When a server is added or removed
+    /// every table is; dh has no hook for weights (`ip_vs_dh.c`), so that its table stays what it
+    /// was.
     pub const fn weights_make_table(self) -> bool {
         matches!(self, Self::Sh | Self::Mh | Self::Chbl)
     }

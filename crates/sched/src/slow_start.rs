@@ -1,5 +1,5 @@
-//! Slow start: a server that came back gets its part little by little. Not in the kernel; the way of
-//! a packet knows nothing of it, since all is in the weights and tables that a tick writes.
+//! Slow start: a server that came back gets its part little by little. Not in the kernel; the way
+//! of a packet knows nothing of it, since all is in the weights and tables that a tick writes.
 //!
 //! With t seconds since the server came back and a slow start of s seconds, its share is
 //!
@@ -9,14 +9,14 @@
 //!
 //! so that a ramp has 64 steps at most, and
 //!
-//! * wrr, wlc, sed, nq, twos, chbl: while anybody ramps, every weight is `weight * share` (so others'
-//!   are 64 times what they were: proportions stay, and a weight of 1 can ramp);
+//! * wrr, wlc, sed, nq, twos, chbl: while anybody ramps, every weight is `weight * share` (others'
+//!   are 64 times what they were, so that proportions stay and a weight of 1 can ramp);
 //! * rr and lc, which do not heed weights, work as wrr and wlc by `share`;
 //! * fo, ovf, lblc, lblcr, which compare weights with counts or only with each other:
 //!   `max(1, floor(weight * share / 64))`;
 //! * dh, sh, mh, chbl keep their tables, but of a ramping server's buckets only those whose number,
 //!   mixed, is less than its share of 64 lead there. The others lead where they would without the
-//!   ramping servers: a client moves once.
+//!   ramping servers. So each client moves once.
 //!
 //! A weight above 0 never becomes 0.
 

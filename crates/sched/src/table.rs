@@ -1,5 +1,5 @@
-//! Schedulers by a table (`ip_vs_{dh,sh,mh}.c`): dh, sh, mh. [`crate::build`] makes the tables; here
-//! a packet is looked up.
+//! Schedulers by a table (`ip_vs_{dh,sh,mh}.c`): dh, sh, mh. [`crate::build`] makes the tables;
+//! here a packet is looked up.
 
 use crate::{FALLBACK, NOBODY, PORT, Scheduler, Server, hash::hash_32, hash::hsiphash, list::may};
 
@@ -11,7 +11,8 @@ pub trait Table {
     fn buckets(&self) -> u32;
     /// The server of a bucket less than [`Table::buckets`]; None if it is empty.
     fn get(&self, bucket: u32) -> Option<Self::Server>;
-    /// Runs a step for each of 0..rounds until it says no. The kernel program has `bpf_loop` for it.
+    /// Runs a step for each of 0..rounds until it says no. The kernel program has `bpf_loop` for
+    /// it.
     #[inline(always)]
     fn repeat<S: Step<Self>>(&self, rounds: u32, mut step: S) -> S
     where

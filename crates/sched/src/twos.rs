@@ -1,9 +1,9 @@
 //! The better of two, drawn by weight (`ip_vs_twos.c`, since Linux 6.5).
 //!
 //! The kernel adds up the weights, draws two numbers of 0..=total, and walks again to where each
-//! falls: server `i` is drawn with w(i) / (total + 1), and the first of the list with one more. Here
-//! one walk does it, with the same chances: each server takes the place of the one drawn before with
-//! its weight's part of all weights so far.
+//! falls: server `i` is drawn with w(i) / (total + 1), and the first of the list with one more.
+//! Here one walk does it, with the same chances: each server takes the place of the one drawn
+//! before with its weight's part of all weights so far.
 
 use crate::{
     Destinations, NOBODY, Server, Visit,

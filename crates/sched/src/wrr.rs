@@ -4,9 +4,9 @@
 //! State: the threshold `cw` in the low 32 bits; in the high ones `cl`, one more than the position
 //! of the last choice, 0 for the head of the list.
 //!
-//! The kernel makes as many passes as it takes. One is enough here: `cl` and the threshold say which
-//! server the next pass would take, and when all that weigh so much are overloaded, the greatest
-//! weight met on the way says at which threshold a pass will find somebody, and whom.
+//! The kernel makes as many passes as it takes. One is enough here: `cl` and the threshold say
+//! which server the next pass would take, and when all that weigh so much are overloaded, the
+//! greatest weight met on the way says at which threshold a pass will find somebody, and whom.
 
 use crate::{Server, Weights, walk::Search};
 
@@ -17,9 +17,9 @@ pub(crate) const fn lower(threshold: u32, weights: Weights) -> u32 {
 }
 
 /// The rest of a pass, from after `cl`, asks for the threshold; from the head of the list the next
-/// one asks for a lower one. Of those passed over the heaviest is kept, and of such the nearest to the
-/// head: a later pass takes it first. (All that weigh as much as the next threshold, but less than
-/// this one, weigh the same, as weights are multiples of the divisor.)
+/// one asks for a lower one. Of those passed over the heaviest is kept, and of such the nearest to
+/// the head: a later pass takes it first. (All that weigh as much as the next threshold, but less
+/// than this one, weigh the same, as weights are multiples of the divisor.)
 #[inline(always)]
 pub(crate) fn visit<S: Server>(search: &mut Search, position: u32, server: &S) -> bool {
     if position < search.start && !search.wrapped {

@@ -1,6 +1,6 @@
 //! The upkeep of a service's cache of destinations (`ip_vs_lblc_check_expire`,
-//! `ip_vs_lblcr_check_expire`), each [`TICK`]: what is idle for the expiration goes every 30th time;
-//! between, when there are too many entries, some that are idle for six minutes.
+//! `ip_vs_lblcr_check_expire`), each [`TICK`]: what is idle for the expiration goes every 30th
+//! time; between, when there are too many entries, some that are idle for six minutes.
 
 use alloc::vec::Vec;
 

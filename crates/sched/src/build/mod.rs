@@ -27,8 +27,8 @@ pub struct Member {
 }
 
 /// The table of a service: positions in its list, by bucket; [`EMPTY`] where there is nobody. Of
-/// length 0 if the scheduler has none. None if there are more servers than mh has buckets: the kernel
-/// then leaves the table what it was.
+/// length 0 if the scheduler has none. None if there are more servers than mh has buckets: the
+/// kernel then leaves the table what it was.
 pub fn table(scheduler: Scheduler, members: &[Member]) -> Option<Vec<u16>> {
     let full = plain(scheduler, members)?;
     if members.iter().all(|m| m.share >= FULL) {
@@ -59,8 +59,8 @@ fn plain(scheduler: Scheduler, members: &[Member]) -> Option<Vec<u16>> {
     })
 }
 
-/// `ip_vs_dh_reassign` and `ip_vs_sh_reassign`: each server in list order has `turns` buckets, or one,
-/// and again from the head of the list until all are filled.
+/// `ip_vs_dh_reassign` and `ip_vs_sh_reassign`: each server in list order has `turns` buckets, or
+/// one, and again from the head of the list until all are filled.
 fn round_robin(members: &[Member], buckets: u32, turns: impl Fn(&Member) -> u32) -> Vec<u16> {
     let mut table = Vec::new();
     let size = buckets as usize;

@@ -1,5 +1,5 @@
-//! A million operations for each scheduler, against its model: servers are added, deleted and edited,
-//! connections open, close and expire, time goes by; each choice must be the model's.
+//! A million operations for each scheduler, against its model: servers are added, deleted and
+//! edited, connections open, close and expire, time goes by; each choice must be the model's.
 
 use std::{boxed::Box, cell::RefCell, collections::HashMap, vec::Vec};
 
@@ -37,8 +37,8 @@ struct Churn {
     expiry: Expiry,
     model: Box<dyn Model>,
     rng: Rng,
-    /// twos: by place in the list, how often it was chosen less how often it was to be expected, and
-    /// the variance of that.
+    /// twos: by place in the list, how often it was chosen less how often it was to be expected,
+    /// and the variance of that.
     surprise: [(f64, f64); SERVERS as usize],
 }
 

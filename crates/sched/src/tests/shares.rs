@@ -80,8 +80,8 @@ fn a_quiesced_server_of_mh_keeps_its_buckets() {
     assert_eq!(table(Scheduler::Mh, &all).unwrap(), before);
 }
 
-/// Ten servers, one of ten times the others' weight, clients of a skewed kind: never above the bound,
-/// and a client that comes again while there is room finds its server.
+/// Ten servers, one of ten times the others' weight, clients of a skewed kind: never above the
+/// bound, and a client that comes again while there is room finds its server.
 #[test]
 fn chbl_is_bounded_and_mostly_faithful() {
     let mut rng = Rng(11);
