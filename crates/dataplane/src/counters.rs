@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, ops::AddAssign};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use xlvs_datapath::tables;
 use xlvs_model::{ServerKey, ServiceKey};
 
@@ -88,9 +88,16 @@ pub struct ServiceBase {
 /// and the counters of removed servers outlive it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Baselines {
-    /// By service.
-    #[serde(default)]
+    /// By service. One that is not here began at nought, so those that did are not written.
+    #[serde(default, serialize_with = "telling")]
     pub services: BTreeMap<ServiceKey, ServiceBase>,
+}
+
+fn telling<S: Serializer>(
+    services: &BTreeMap<ServiceKey, ServiceBase>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(services.iter().filter(|(_, base)| **base != ServiceBase::default()))
 }
 
 impl Baselines {
@@ -103,10 +110,12 @@ impl Baselines {
         self.services.get(service).map(|s| s.past).unwrap_or_default()
     }
 
-    /// The server's slot is freed: what it counted for its service stays.
-    pub(crate) fn bury(&mut self, service: &ServiceKey, server: &ServerKey, now: Totals) {
-        let Some(entry) = self.services.get_mut(service) else { return };
-        let base = entry.servers.remove(server).unwrap_or_default();
-        entry.past += now.since(base.service);
+    /// The server's slot is freed: what it counted for its service stays. True: that is news.
+    pub(crate) fn bury(&mut self, service: &ServiceKey, server: &ServerKey, now: Totals) -> bool {
+        let Some(entry) = self.services.get_mut(service) else { return false };
+        let base = entry.servers.remove(server);
+        let counted = now.since(base.unwrap_or_default().service);
+        entry.past += counted;
+        base.is_some() || counted != Totals::default()
     }
 }

@@ -1,12 +1,17 @@
 //! The data plane as the daemon uses it, over either home.
 
-use std::{collections::HashMap, net::Ipv4Addr, thread, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::Ipv4Addr,
+    thread,
+    time::Duration,
+};
 
 use xlvs_datapath::{
     Reason,
     tables::{EVENT_NEIGHBOUR, METHOD_MASQ, SETTING_MIGRATING, Settings},
 };
-use xlvs_model::{Model, ServerKey, ServiceKey};
+use xlvs_model::{Model, Server, ServerKey, Service, ServiceKey, Touched};
 
 use crate::{
     Baselines, Error, Home, Hop,
@@ -54,6 +59,8 @@ pub struct Dataplane<H: Home> {
     home: H,
     compiler: Compiler,
     baselines: Baselines,
+    /// Services whose baselines changed since they were asked for.
+    rebased: Touched,
     sweeper: Sweeper,
 }
 
@@ -62,7 +69,8 @@ impl<H: Home> Dataplane<H> {
     /// gave.
     pub fn new(home: H, baselines: Baselines) -> Result<Self, Error> {
         let compiler = Compiler::adopt(&home)?;
-        Ok(Self { home, compiler, baselines, sweeper: Sweeper::default() })
+        let (rebased, sweeper) = (Touched::new(), Sweeper::default());
+        Ok(Self { home, compiler, baselines, rebased, sweeper })
     }
 
     /// The tables' home.
@@ -88,47 +96,107 @@ impl<H: Home> Dataplane<H> {
     /// Makes the tables say what `model` says, writing only what differs. With [`Error::Full`]
     /// nothing was written. May wait up to a second for room that a change just before gave back.
     pub fn apply(&mut self, model: &Model) -> Result<(), Error> {
-        let (next, writes) = match self.compile(model) {
+        self.carry_out(model, None)
+    }
+
+    /// [`Dataplane::apply`] where nothing but the services `touched` differs from the model that
+    /// was applied last: costs what they cost, however many others there are.
+    pub fn apply_touched(&mut self, model: &Model, touched: &Touched) -> Result<(), Error> {
+        self.carry_out(model, Some(touched))
+    }
+
+    fn carry_out(&mut self, model: &Model, touched: Option<&Touched>) -> Result<(), Error> {
+        let writes = match self.compile(model, touched) {
             Err(Error::Full { .. }) if let Some(at) = self.compiler.next_wake() => {
                 let wait = at.saturating_sub(self.home.now());
                 thread::sleep(Duration::from_nanos(wait.min(MAX_WAIT_NS)));
-                self.compile(model)?
+                self.compile(model, touched)?
             }
             other => other?,
         };
-        self.note_arrivals(&next, model)?;
-        self.compiler = next;
+        self.forget_baselines(model, touched);
         self.write(&writes)
     }
 
-    fn compile(&self, model: &Model) -> Result<(Compiler, Vec<Write>), Error> {
-        let mut next = self.compiler.clone();
+    /// With an error nothing is as if it had been tried.
+    fn compile(&mut self, model: &Model, touched: Option<&Touched>) -> Result<Vec<Write>, Error> {
+        let now = self.home.now();
+        let arrivals = self.arrivals(model, touched);
+        self.compiler.begin(now);
         let state_of = |plan| Ok(self.home.plan(plan)?.state.get());
-        let writes = next.compile(model, self.home.now(), state_of)?;
-        Ok((next, writes))
+        let compiled = self.compiler.compile(model, touched, now, state_of);
+        let compiled = compiled.and_then(|writes| {
+            let fresh = self.baselines_of(&arrivals)?;
+            Ok((writes, fresh))
+        });
+        match compiled {
+            Ok((writes, fresh)) => {
+                self.compiler.commit();
+                for (key, base) in fresh {
+                    if base != ServiceBase::default() {
+                        self.rebased.insert(key);
+                    }
+                    self.baselines.services.insert(key, base);
+                }
+                Ok(writes)
+            }
+            Err(e) => {
+                self.compiler.roll_back();
+                Err(e)
+            }
+        }
+    }
+
+    /// Services that count from now on, and whether they are new to the tables.
+    fn arrivals(&self, model: &Model, touched: Option<&Touched>) -> Vec<(ServiceKey, bool)> {
+        let is_known = |key: &ServiceKey| self.baselines.services.contains_key(key);
+        let is_new =
+            |key: &ServiceKey| service_key(key).is_some_and(|key| !self.compiler.has_service(key));
+        let keys: Vec<ServiceKey> = match touched {
+            Some(keys) => keys.iter().filter(|k| model.service(k).is_some()).copied().collect(),
+            None => model.services.iter().map(|service| service.key).collect(),
+        };
+        let unknown = keys.into_iter().filter(|key| !is_known(key));
+        unknown.map(|key| (key, is_new(&key))).collect()
     }
 
     /// A server that comes back from the trash into a service made anew counts from nought, as does
     /// the service (`__ip_vs_update_dest`).
-    fn note_arrivals(&mut self, next: &Compiler, model: &Model) -> Result<(), Error> {
-        let wanted: HashMap<_, _> = model.services.iter().map(|s| (s.key, s)).collect();
-        self.baselines.services.retain(|key, _| wanted.contains_key(key));
-        for service in &model.services {
-            if self.baselines.services.contains_key(&service.key) {
-                continue;
+    fn baselines_of(
+        &self,
+        arrivals: &[(ServiceKey, bool)],
+    ) -> Result<Vec<(ServiceKey, ServiceBase)>, Error> {
+        let base = |&(key, is_new): &(ServiceKey, bool)| {
+            Ok((key, if is_new { self.base_now(&key)? } else { ServiceBase::default() }))
+        };
+        arrivals.iter().map(base).collect()
+    }
+
+    /// What a service's servers count now.
+    fn base_now(&self, service: &ServiceKey) -> Result<ServiceBase, Error> {
+        let mut fresh = ServiceBase::default();
+        let Some(key) = service_key(service) else { return Ok(fresh) };
+        for (slot, server) in self.compiler.slots_of(key) {
+            let now = Totals::from(self.home.stats_sum(slot)?);
+            if now != Totals::default() {
+                fresh.servers.insert(server, Base { server: now, service: now });
             }
-            let mut fresh = ServiceBase::default();
-            if let Some(key) = service_key(&service.key)
-                && !self.compiler.has_service(key)
-            {
-                for (slot, server) in next.slots_of(key) {
-                    let now = Totals::from(self.home.stats_sum(slot)?);
-                    fresh.servers.insert(server, Base { server: now, service: now });
-                }
-            }
-            self.baselines.services.insert(service.key, fresh);
         }
-        Ok(())
+        Ok(fresh)
+    }
+
+    /// A service that is gone has none.
+    fn forget_baselines(&mut self, model: &Model, touched: Option<&Touched>) {
+        let services = &mut self.baselines.services;
+        let is_gone = |key: &&ServiceKey| model.service(key).is_none();
+        let gone: Vec<ServiceKey> = match touched {
+            Some(keys) => keys.iter().filter(is_gone).copied().collect(),
+            None => services.keys().filter(is_gone).copied().collect(),
+        };
+        for key in gone {
+            services.remove(&key);
+            self.rebased.remove(&key);
+        }
     }
 
     /// Where frames to the servers go; addresses that are not named stay as they are.
@@ -206,6 +274,25 @@ impl<H: Home> Dataplane<H> {
         Ok(sum)
     }
 
+    /// Both at once, of a service and all its servers, each read once.
+    pub fn counters(&self, service: &Service) -> Result<(Totals, Vec<ServerCounters>), Error> {
+        let past = self.baselines.past(&service.key);
+        let Some(key) = service_key(&service.key) else {
+            return Ok((past, vec![ServerCounters::default(); service.servers.len()]));
+        };
+        let (mut sum, mut counted) = (past, HashMap::new());
+        for (slot, server) in self.compiler.slots_of(key) {
+            let base = self.baselines.base(&service.key, &server);
+            let now = Totals::from(self.home.stats_sum(slot)?);
+            sum += now.since(base.service);
+            let live = self.home.live_count(slot)?;
+            counted.insert(server, ServerCounters { live, totals: now.since(base.server) });
+        }
+        // Noughts for one that is not in the tables.
+        let of = |server: &Server| counted.get(&server.key).copied().unwrap_or_default();
+        Ok((sum, service.servers.iter().map(of).collect()))
+    }
+
     /// Counts one service and its servers, or all, from nought again.
     pub fn zero(&mut self, service: Option<&ServiceKey>) -> Result<(), Error> {
         let all: Vec<ServiceKey> = match service {
@@ -213,14 +300,9 @@ impl<H: Home> Dataplane<H> {
             None => self.baselines.services.keys().copied().collect(),
         };
         for service in all {
-            let mut fresh = ServiceBase::default();
-            for (slot, server) in
-                service_key(&service).iter().flat_map(|k| self.compiler.slots_of(*k))
-            {
-                let now = Totals::from(self.home.stats_sum(slot)?);
-                fresh.servers.insert(server, Base { server: now, service: now });
-            }
+            let fresh = self.base_now(&service)?;
             self.baselines.services.insert(service, fresh);
+            self.rebased.insert(service);
         }
         Ok(())
     }
@@ -228,6 +310,13 @@ impl<H: Home> Dataplane<H> {
     /// What to keep across restarts, for counters to go on as people saw them.
     pub fn baselines(&self) -> &Baselines {
         &self.baselines
+    }
+
+    /// Those of [`Dataplane::baselines`] that changed since the last call, but for services that
+    /// are gone.
+    pub fn changed_baselines(&mut self) -> BTreeMap<ServiceKey, ServiceBase> {
+        let changed = std::mem::take(&mut self.rebased).into_iter();
+        changed.filter_map(|key| Some((key, self.baselines.services.get(&key)?.clone()))).collect()
     }
 
     /// At most `limit` connections, and whether there are more.
@@ -283,21 +372,20 @@ impl<H: Home> Dataplane<H> {
     }
 
     fn reap(&mut self) -> Result<usize, Error> {
-        let (mut next, home) = (self.compiler.clone(), &self.home);
+        let home = &self.home;
         let has_connections = |slot| {
             let live = home.live_count(slot)?;
             Ok(live.active != 0 || live.inactive != 0)
         };
-        let (gone, writes) = next.reap(home.now(), has_connections)?;
-        for slot in &gone {
-            let Some(entry) = self.compiler.slots().get(*slot) else { continue };
-            let d = entry.dest;
+        let (gone, writes) = self.compiler.reap(home.now(), has_connections)?;
+        for (slot, d) in &gone {
             let now = Totals::from(self.home.stats_sum(*slot)?);
-            if let Some(service) = model_service(d.vaddr, d.vport, d.protocol) {
-                self.baselines.bury(&service, &socket(d.addr, d.port), now);
+            if let Some(service) = model_service(d.vaddr, d.vport, d.protocol)
+                && self.baselines.bury(&service, &socket(d.addr, d.port), now)
+            {
+                self.rebased.insert(service);
             }
         }
-        self.compiler = next;
         self.write(&writes)?;
         Ok(gone.len())
     }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Access, ClientMask, Family, Fault, MarkRule, Method, Network, Server, ServerKey, Service,
-    ServiceKey, SyncDaemon, SyncRole, Terms, Timeouts, Tuning, Tunnel, TunnelChecksum, Verdict,
-    is_default, marks,
+    ServiceKey, Services, SyncDaemon, SyncRole, Terms, Timeouts, Tuning, Tunnel, TunnelChecksum,
+    Verdict, is_default, marks,
     settings::{Assignment, Profile, Setting, Settings, Value},
 };
 
@@ -133,7 +133,7 @@ pub enum Change {
 pub struct Model {
     /// In the order they were added.
     #[serde(default)]
-    pub services: Vec<Service>,
+    pub services: Services,
     /// Idle timeouts.
     #[serde(default)]
     pub timeouts: Timeouts,
@@ -154,7 +154,7 @@ pub struct Model {
 impl Model {
     /// The service of this key.
     pub fn service(&self, key: &ServiceKey) -> Option<&Service> {
-        self.services.iter().find(|s| s.key == *key)
+        self.services.get(key)
     }
 
     /// Makes one change, or leaves everything as it is and says why. The order of checks is the
@@ -179,8 +179,9 @@ impl Model {
                 found.tuning.clone_from(tuning);
             }
             Change::DeleteService { service } => {
-                self.service_mut(service)?;
-                self.services.retain(|s| s.key != *service);
+                if !self.services.remove(service) {
+                    return Err(Fault::NoSuchService);
+                }
             }
             Change::Clear => self.services.clear(),
             Change::AddServer { service, server } => {
@@ -243,7 +244,7 @@ impl Model {
     }
 
     fn service_mut(&mut self, key: &ServiceKey) -> Result<&mut Service, Fault> {
-        self.services.iter_mut().find(|s| s.key == *key).ok_or(Fault::NoSuchService)
+        self.services.get_mut(key).ok_or(Fault::NoSuchService)
     }
 
     /// The list of a service, or the director's.

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod change;
+mod edit;
 mod fault;
 mod key;
 mod limits;
@@ -15,10 +16,12 @@ mod network;
 mod scheduler;
 mod server;
 mod service;
+mod services;
 pub mod settings;
 mod sync;
 
 pub use change::{Change, Model};
+pub use edit::{Edit, Touched};
 pub use fault::Fault;
 pub use key::{Family, ParseKeyError, Protocol, ServiceKey};
 pub use limits::{Access, ClientLimit, ClientRate, Limits, ParseLimitError, PerClient, Verdict};
@@ -31,6 +34,7 @@ pub use network::{Network, ParseNetworkError};
 pub use scheduler::Scheduler;
 pub use server::{Method, Server, ServerKey, Tunnel, TunnelChecksum};
 pub use service::{ClientMask, Persistence, Service, Terms, Timeouts, Tuning};
+pub use services::{Iter, Services};
 pub use sync::{SyncDaemon, SyncRole};
 
 /// What nobody changed is not written.

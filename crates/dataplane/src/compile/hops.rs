@@ -50,31 +50,47 @@ impl Hop {
 }
 
 impl Compiler {
-    /// The next hop of every server's address; those not named stay as they are.
+    /// Next hops of servers' addresses; those not named stay as they are.
     pub(crate) fn set_hops(&mut self, hops: &HashMap<Ipv4Addr, Hop>) -> Vec<Write> {
-        self.hops = hops.iter().map(|(a, hop)| (keys::addr(*a), *hop)).collect();
-        let all: Vec<(u32, Dest)> = self.slots.iter().map(|(slot, s)| (slot, s.dest)).collect();
         let mut writes = Vec::new();
-        for (slot, old) in all {
-            let Some((hop, source)) = self.hops.get(&old.addr).map(Hop::entry) else { continue };
-            let tunnel_src = source.unwrap_or(old.tunnel_src);
-            let in_force = usize::from(old.hop & 1);
-            if old.hops[in_force] == hop && old.tunnel_src == tunnel_src {
-                continue;
+        for (address, hop) in hops {
+            let addr = keys::addr(*address);
+            self.hops.insert(addr, *hop);
+            let slots: Vec<u32> = self.slots.of_address(addr).collect();
+            for slot in slots {
+                self.lead(slot, hop, &mut writes);
             }
-            // First where nobody looks, then by one byte into force.
-            let mut staged = Dest { tunnel_src, ..old };
-            staged.hops[1 - in_force] = hop;
-            let new = Dest { hop: (old.hop & 1) ^ 1, ..staged };
-            self.slots.set(slot, new);
-            writes.extend([Write::Dest(slot, staged), Write::Dest(slot, new)]);
         }
         writes
+    }
+
+    /// Has a destination's frames go there, if they do not.
+    fn lead(&mut self, slot: u32, hop: &Hop, writes: &mut Vec<Write>) {
+        let Some(old) = self.slots.get(slot).map(|entry| entry.dest) else { return };
+        let (hop, source) = hop.entry();
+        let tunnel_src = source.unwrap_or(old.tunnel_src);
+        let in_force = usize::from(old.hop & 1);
+        if old.hops[in_force] == hop && old.tunnel_src == tunnel_src {
+            return;
+        }
+        // First where nobody looks, then by one byte into force.
+        let mut staged = Dest { tunnel_src, ..old };
+        staged.hops[1 - in_force] = hop;
+        let new = Dest { hop: (old.hop & 1) ^ 1, ..staged };
+        self.slots.set(slot, new);
+        writes.extend([Write::Dest(slot, staged), Write::Dest(slot, new)]);
     }
 
     /// The next hops known so far, to give to [`Compiler::with_hops`].
     pub(crate) fn take_hops(&mut self) -> HashMap<u32, Hop> {
         std::mem::take(&mut self.hops)
+    }
+
+    /// Forgets the next hop of an address that no destination has any more.
+    pub(super) fn forget_hop(&mut self, addr: u32) {
+        if self.slots.of_address(addr).next().is_none() {
+            self.hops.remove(&addr);
+        }
     }
 
     /// Knows these next hops.

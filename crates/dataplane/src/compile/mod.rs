@@ -11,6 +11,7 @@ mod leave;
 mod room;
 mod slots;
 mod translate;
+mod undo;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -18,7 +19,7 @@ use xlvs_datapath::{
     Cell64,
     tables::{DEST_AVAILABLE, Dest, Order, Plan, Port, Service, ServiceKey, Settings},
 };
-use xlvs_model::{Model, Server, ServerKey};
+use xlvs_model::{Model, Server, ServerKey, Touched};
 use xlvs_sched::{Scheduler, Weights};
 
 pub(crate) use self::keys::{
@@ -33,6 +34,7 @@ use self::{
     room::Room,
     slots::Slots,
     translate::{Old, state_for},
+    undo::Undo,
 };
 use crate::{Error, Home, home::Sizes};
 
@@ -49,15 +51,20 @@ pub(crate) enum Write {
     PortOf(u32, Option<u32>),
 }
 
-/// What is in the tables, as far as it is ours to write.
+/// What is in the tables, as far as it is ours to write. A change must cost what it touches, so
+/// nothing large is copied to be able to take it back: see [`Compiler::begin`].
 #[derive(Clone, Debug)]
 pub(crate) struct Compiler {
     sizes: Sizes,
     slots: Slots,
-    services: BTreeMap<ServiceKey, Installed>,
+    services: Undo<ServiceKey, Installed>,
+    /// Virtual addresses, and how many services each has.
+    addresses: Undo<u32, u32>,
     plans: Room,
     orders: Room,
     settings: Settings,
+    /// The settings before the change under way.
+    before: Settings,
     hops: HashMap<u32, Hop>,
     ports: Vec<Port>,
 }
@@ -95,14 +102,16 @@ impl<'a> Wanted<'a> {
 impl Compiler {
     /// From what the tables hold: a restarted daemon goes on where the last one was.
     pub(crate) fn adopt(home: &impl Home) -> Result<Self, Error> {
-        let sizes = home.sizes();
+        let (sizes, settings) = (home.sizes(), home.settings()?);
         let mut this = Self {
             sizes,
             slots: Slots::adopt(sizes.dests, home.dests()?),
-            services: BTreeMap::new(),
+            services: Undo::default(),
+            addresses: Undo::default(),
             plans: Room::new(sizes.plans),
             orders: Room::new(sizes.orders),
-            settings: home.settings()?,
+            settings,
+            before: settings,
             hops: HashMap::new(),
             ports: home.ports()?,
         };
@@ -116,7 +125,7 @@ impl Compiler {
             this.orders.claim(plan.first, plan.count);
             let Service { plan: index, scheduler } = service;
             let installed = Installed { plan: index, scheduler, first: plan.first, orders };
-            this.services.insert(key, installed);
+            this.note_service(key, installed);
         }
         Ok(this)
     }
@@ -147,40 +156,107 @@ impl Compiler {
         [self.plans.next_wake(), self.orders.next_wake()].into_iter().flatten().min()
     }
 
-    /// The writes that make the tables say what `model` says. `state_of` reads the scheduler's
-    /// memory of a plan. With an error this compiler is to be thrown away.
+    /// From here on what [`Compiler::compile`] changes can be taken back.
+    pub(crate) fn begin(&mut self, now: u64) {
+        self.slots.begin();
+        self.services.begin();
+        self.addresses.begin();
+        self.plans.begin(now);
+        self.orders.begin(now);
+        self.before = self.settings;
+    }
+
+    /// It will not be.
+    pub(crate) fn commit(&mut self) {
+        self.slots.commit();
+        self.services.commit();
+        self.addresses.commit();
+        self.plans.commit();
+        self.orders.commit();
+    }
+
+    /// Takes it back.
+    pub(crate) fn roll_back(&mut self) {
+        self.slots.roll_back();
+        self.services.roll_back();
+        self.addresses.roll_back();
+        self.plans.roll_back();
+        self.orders.roll_back();
+        self.settings = self.before;
+    }
+
+    /// The writes that make the tables say what `model` says, given that nothing but the services
+    /// `touched` differs from what they say already; `None`: anything may. `state_of` reads the
+    /// scheduler's memory of a plan. After an error this is to be rolled back.
     pub(crate) fn compile(
         &mut self,
         model: &Model,
+        touched: Option<&Touched>,
         now: u64,
         mut state_of: impl FnMut(u32) -> Result<u64, Error>,
     ) -> Result<Vec<Write>, Error> {
         let mut writes = Vec::new();
-        let wanted: BTreeMap<ServiceKey, Wanted<'_>> =
-            model.services.iter().filter_map(Wanted::of).collect();
+        let (wanted, gone) = self.scope(model, touched);
         self.check_services(&wanted)?;
         self.settle_timeouts(model, &mut writes);
-        let before: BTreeSet<u32> = self.services.keys().map(|k| k.addr).collect();
+        let before = self.named(wanted.keys().chain(&gone));
         for (key, Wanted { scheduler, servers }) in &wanted {
             let list = self.list(*key, servers, &mut writes)?;
-            if !before.contains(&key.addr) {
+            if !self.addresses.contains_key(&key.addr) {
                 writes.push(Write::Service(marker(key.addr), Some(NO_SERVICE)));
             }
             self.install(*key, *scheduler, list, now, &mut state_of, &mut writes)?;
         }
-        self.remove_services(&wanted, now, &mut writes);
-        self.retire(&mut writes);
+        self.remove_services(&gone, now, &mut writes);
+        let retired = match touched {
+            Some(_) => &before - &self.named(wanted.keys()),
+            None => self.orphans(),
+        };
+        self.retire(&retired, &mut writes);
         self.settle_count(&mut writes);
         Ok(writes)
     }
 
+    /// The services to look at that are to be in the tables, and those that are to go.
+    fn scope<'a>(
+        &self,
+        model: &'a Model,
+        touched: Option<&Touched>,
+    ) -> (BTreeMap<ServiceKey, Wanted<'a>>, Vec<ServiceKey>) {
+        let Some(touched) = touched else {
+            let wanted: BTreeMap<_, _> = model.services.iter().filter_map(Wanted::of).collect();
+            let gone = self.services.keys().filter(|k| !wanted.contains_key(k)).copied().collect();
+            return (wanted, gone);
+        };
+        let there = touched.iter().filter_map(|key| model.service(key));
+        let wanted: BTreeMap<_, _> = there.filter_map(Wanted::of).collect();
+        let is_gone = |k: &ServiceKey| self.services.contains_key(k) && !wanted.contains_key(k);
+        let gone = touched.iter().filter_map(service_key).filter(is_gone).collect();
+        (wanted, gone)
+    }
+
     fn check_services(&self, wanted: &BTreeMap<ServiceKey, Wanted<'_>>) -> Result<(), Error> {
+        let new = wanted.keys().filter(|k| !self.services.contains_key(k));
         let addresses: BTreeSet<u32> = wanted.keys().map(|k| k.addr).collect();
+        let bare = addresses.iter().filter(|addr| !self.addresses.contains_key(addr)).count();
         let room = self.sizes.services;
         // Old ones leave after new ones came, so both are counted.
-        let both = wanted.len() + self.services.keys().filter(|k| !wanted.contains_key(k)).count();
-        let fits = u32::try_from(both + addresses.len()).is_ok_and(|n| n <= room);
+        let entries = self.services.len() + new.count() + self.addresses.len() + bare;
+        let fits = u32::try_from(entries).is_ok_and(|n| n <= room);
         if fits { Ok(()) } else { Err(Error::Full { table: "services", room }) }
+    }
+
+    /// The slots that these services' lists name.
+    fn named<'a>(&self, services: impl Iterator<Item = &'a ServiceKey>) -> BTreeSet<u32> {
+        let lists = services.filter_map(|key| self.services.get(key));
+        lists.flat_map(|installed| installed.orders.iter().map(|o| o.slot)).collect()
+    }
+
+    /// The slots that no list names and that do not know it yet.
+    fn orphans(&self) -> BTreeSet<u32> {
+        let named = self.named(self.services.keys());
+        let available = self.slots.iter().filter(|(_, s)| s.dest.flags & DEST_AVAILABLE != 0);
+        available.map(|(slot, _)| slot).filter(|slot| !named.contains(slot)).collect()
     }
 
     fn settle_timeouts(&mut self, model: &Model, writes: &mut Vec<Write>) {
@@ -283,8 +359,15 @@ impl Compiler {
         if let Some(old) = old {
             self.give_back(&old, now);
         }
-        self.services.insert(key, Installed { plan, scheduler, first, orders });
+        self.note_service(key, Installed { plan, scheduler, first, orders });
         Ok(())
+    }
+
+    fn note_service(&mut self, key: ServiceKey, installed: Installed) {
+        if self.services.insert(key, installed).is_none() {
+            let count = self.addresses.get(&key.addr).copied().unwrap_or(0);
+            self.addresses.insert(key.addr, count + 1);
+        }
     }
 
     fn give_back(&mut self, old: &Installed, now: u64) {
@@ -292,52 +375,48 @@ impl Compiler {
         self.orders.give(old.first, u32::try_from(old.orders.len()).unwrap_or(u32::MAX), now);
     }
 
-    fn remove_services(
-        &mut self,
-        wanted: &BTreeMap<ServiceKey, Wanted<'_>>,
-        now: u64,
-        writes: &mut Vec<Write>,
-    ) {
-        let gone: Vec<ServiceKey> =
-            self.services.keys().filter(|k| !wanted.contains_key(k)).copied().collect();
-        for key in &gone {
+    fn remove_services(&mut self, gone: &[ServiceKey], now: u64, writes: &mut Vec<Write>) {
+        let mut bare = Vec::new();
+        for key in gone {
             writes.push(Write::Service(*key, None));
             if let Some(old) = self.services.remove(key) {
                 self.give_back(&old, now);
             }
+            match self.addresses.get(&key.addr).copied() {
+                Some(count) if count > 1 => drop(self.addresses.insert(key.addr, count - 1)),
+                _ => {
+                    self.addresses.remove(&key.addr);
+                    bare.push(key.addr);
+                }
+            }
         }
-        let left: BTreeSet<u32> = self.services.keys().map(|k| k.addr).collect();
-        let bare: BTreeSet<u32> = gone.iter().map(|k| k.addr).collect();
-        for addr in bare.difference(&left) {
-            writes.push(Write::Service(marker(*addr), None));
-        }
+        writes.extend(bare.into_iter().map(|addr| Write::Service(marker(addr), None)));
     }
 
     /// Destinations that no list names any more: their connections see it by a flag.
-    fn retire(&mut self, writes: &mut Vec<Write>) {
-        let named: BTreeSet<u32> =
-            self.services.values().flat_map(|s| s.orders.iter().map(|o| o.slot)).collect();
-        let gone: Vec<(u32, Dest)> = self
-            .slots
-            .iter()
-            .filter(|(slot, s)| s.dest.flags & DEST_AVAILABLE != 0 && !named.contains(slot))
-            .map(|(slot, s)| (slot, Dest { flags: s.dest.flags & !DEST_AVAILABLE, ..s.dest }))
-            .collect();
-        for (slot, dest) in gone {
-            self.slots.set(slot, dest);
-            writes.push(Write::Dest(slot, dest));
+    fn retire(&mut self, slots: &BTreeSet<u32>, writes: &mut Vec<Write>) {
+        for slot in slots {
+            let Some(old) = self.slots.get(*slot).map(|entry| entry.dest) else { continue };
+            let dest = Dest { flags: old.flags & !DEST_AVAILABLE, ..old };
+            if self.slots.set(*slot, dest) {
+                writes.push(Write::Dest(*slot, dest));
+            }
         }
     }
 
-    /// Frees the slots of servers that were removed long enough ago; their numbers and the writes.
+    /// Frees the slots of servers that were removed long enough ago: what they were, and the writes.
     pub(crate) fn reap(
         &mut self,
         now: u64,
         has_connections: impl FnMut(u32) -> Result<bool, Error>,
-    ) -> Result<(Vec<u32>, Vec<Write>), Error> {
+    ) -> Result<Reaped, Error> {
         let gone = self.slots.reap(now, has_connections)?;
+        for (_, dest) in &gone {
+            self.forget_hop(dest.addr);
+        }
+        let slots = gone.iter().map(|(slot, _)| *slot);
         let writes =
-            gone.iter().flat_map(|&s| [Write::Dest(s, no_dest()), Write::ClearStats(s)]).collect();
+            slots.flat_map(|s| [Write::Dest(s, no_dest()), Write::ClearStats(s)]).collect();
         Ok((gone, writes))
     }
 
@@ -347,6 +426,9 @@ impl Compiler {
         vec![Write::Settings(self.settings)]
     }
 }
+
+/// Slots that were freed, with what they were, and the writes.
+type Reaped = (Vec<(u32, Dest)>, Vec<Write>);
 
 /// The element of a marker.
 const NO_SERVICE: Service = Service { plan: u32::MAX, scheduler: 0 };

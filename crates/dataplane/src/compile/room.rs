@@ -1,7 +1,9 @@
 //! Room in the arrays of plans and orders. What is given back rests for a while: a packet that
 //! began before the swap may still be reading it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+
+use super::undo::Undo;
 
 /// How long given-back room rests. A packet takes microseconds; the rest is generosity.
 pub(crate) const REST_NS: u64 = 1_000_000_000;
@@ -10,14 +12,35 @@ pub(crate) const REST_NS: u64 = 1_000_000_000;
 #[derive(Clone, Debug)]
 pub(crate) struct Room {
     /// Free runs: first entry and length; never adjacent to each other.
-    free: BTreeMap<u32, u32>,
+    free: Undo<u32, u32>,
     /// Given back at this time, in order.
     resting: VecDeque<(u64, u32, u32)>,
+    /// How many rested when the change under way began.
+    before: Option<usize>,
 }
 
 impl Room {
     pub(crate) fn new(size: u32) -> Self {
-        Self { free: BTreeMap::from([(0, size)]), resting: VecDeque::new() }
+        Self { free: [(0, size)].into_iter().collect(), resting: VecDeque::new(), before: None }
+    }
+
+    /// From here on changes can be taken back. What has rested enough wakes now and not later.
+    pub(crate) fn begin(&mut self, now: u64) {
+        self.wake(now);
+        self.free.begin();
+        self.before = Some(self.resting.len());
+    }
+
+    /// They will not be.
+    pub(crate) fn commit(&mut self) {
+        self.free.commit();
+        self.before = None;
+    }
+
+    /// Takes them back.
+    pub(crate) fn roll_back(&mut self) {
+        self.free.roll_back();
+        self.resting.truncate(self.before.take().unwrap_or(usize::MAX));
     }
 
     /// Takes `len` entries, the first fit; nought needs none.
@@ -67,6 +90,9 @@ impl Room {
     }
 
     fn wake(&mut self, now: u64) {
+        if self.before.is_some() {
+            return;
+        }
         while let Some(&(given, first, len)) = self.resting.front() {
             if now.saturating_sub(given) < REST_NS {
                 break;
@@ -104,6 +130,23 @@ mod tests {
         assert_eq!(room.take(1, 10 + REST_NS - 1), None, "still resting");
         assert_eq!(room.next_wake(), Some(10 + REST_NS));
         assert_eq!(room.take(1, 10 + REST_NS), Some(0), "rested");
+    }
+
+    #[test]
+    fn what_was_taken_and_given_can_be_taken_back() {
+        let mut room = Room::new(6);
+        assert_eq!(room.take(2, 0), Some(0));
+        room.begin(0);
+        assert_eq!(room.take(4, 0), Some(2));
+        room.give(0, 2, 0);
+        assert_eq!(room.take(1, REST_NS), None, "nothing wakes in the middle of a change");
+        room.roll_back();
+        assert_eq!(room.next_wake(), None, "nothing was given back");
+        room.begin(0);
+        assert_eq!(room.take(4, 0), Some(2), "nor taken");
+        room.give(0, 2, 0);
+        room.commit();
+        assert_eq!(room.take(2, REST_NS), Some(0), "rested");
     }
 
     #[test]

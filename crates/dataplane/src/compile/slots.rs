@@ -1,11 +1,9 @@
 //! Slots of destinations. A slot is kept while connections name it and, as the kernel's trash, for
 //! two minutes after; a server that comes back meanwhile finds its slot, connections and all.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use xlvs_datapath::tables::{DEST_AVAILABLE, Dest, ServiceKey};
 
-use super::keys::DestKey;
+use super::{keys::DestKey, undo::Undo};
 
 /// `IP_VS_DEST_TRASH_PERIOD`.
 pub(crate) const TRASH_NS: u64 = 120_000_000_000;
@@ -21,19 +19,33 @@ pub(crate) struct Slot {
 /// Who has which slot.
 #[derive(Clone, Debug)]
 pub(crate) struct Slots {
-    used: BTreeMap<u32, Slot>,
+    used: Undo<u32, Slot>,
     /// In order of services.
-    by_key: BTreeMap<DestKey, u32>,
+    by_key: Undo<DestKey, u32>,
+    /// By the server's address.
+    by_addr: Undo<(u32, u32), ()>,
+    /// Those in use that no list names.
+    removed: Undo<u32, ()>,
     /// Slots below `next` that nobody has.
-    free: BTreeSet<u32>,
+    free: Undo<u32, ()>,
     next: u32,
+    /// `next` as it was before the change under way.
+    before: u32,
     size: u32,
 }
 
 impl Slots {
     pub(crate) fn new(size: u32) -> Self {
-        let (used, by_key) = (BTreeMap::new(), BTreeMap::new());
-        Self { used, by_key, free: BTreeSet::new(), next: 0, size }
+        Self {
+            used: Undo::default(),
+            by_key: Undo::default(),
+            by_addr: Undo::default(),
+            removed: Undo::default(),
+            free: Undo::default(),
+            next: 0,
+            before: 0,
+            size,
+        }
     }
 
     /// From the tables: a destination says itself whose it is.
@@ -41,11 +53,49 @@ impl Slots {
         let mut slots = Self::new(size);
         slots.next = dests.iter().map(|&(slot, _)| slot + 1).max().unwrap_or(0);
         for (slot, dest) in dests {
-            slots.by_key.insert(DestKey::of(&dest), slot);
-            slots.used.insert(slot, Slot { dest, idle_since: None });
+            slots.put(slot, dest);
         }
-        slots.free = (0..slots.next).filter(|slot| !slots.used.contains_key(slot)).collect();
+        let free = (0..slots.next).filter(|slot| !slots.used.contains_key(slot));
+        slots.free = free.map(|slot| (slot, ())).collect();
         slots
+    }
+
+    /// From here on changes can be taken back.
+    pub(crate) fn begin(&mut self) {
+        self.used.begin();
+        self.by_key.begin();
+        self.by_addr.begin();
+        self.removed.begin();
+        self.free.begin();
+        self.before = self.next;
+    }
+
+    /// They will not be.
+    pub(crate) fn commit(&mut self) {
+        self.used.commit();
+        self.by_key.commit();
+        self.by_addr.commit();
+        self.removed.commit();
+        self.free.commit();
+    }
+
+    /// Takes them back.
+    pub(crate) fn roll_back(&mut self) {
+        self.used.roll_back();
+        self.by_key.roll_back();
+        self.by_addr.roll_back();
+        self.removed.roll_back();
+        self.free.roll_back();
+        self.next = self.before;
+    }
+
+    fn put(&mut self, slot: u32, dest: Dest) {
+        self.by_key.insert(DestKey::of(&dest), slot);
+        self.by_addr.insert((dest.addr, slot), ());
+        if dest.flags & DEST_AVAILABLE == 0 {
+            self.removed.insert(slot, ());
+        }
+        self.used.insert(slot, Slot { dest, idle_since: None });
     }
 
     pub(crate) fn find(&self, key: &DestKey) -> Option<u32> {
@@ -60,6 +110,11 @@ impl Slots {
         self.used.iter().map(|(&slot, entry)| (slot, entry))
     }
 
+    /// The slots of an address (wire order), of whatever services.
+    pub(crate) fn of_address(&self, addr: u32) -> impl Iterator<Item = u32> {
+        self.by_addr.range((addr, 0)..=(addr, u32::MAX)).map(|(&(_, slot), ())| slot)
+    }
+
     /// The destinations of a service, removed ones included.
     pub(crate) fn of_service(&self, service: ServiceKey) -> impl Iterator<Item = (u32, DestKey)> {
         let first = DestKey { service, addr: 0, port: 0 };
@@ -70,25 +125,31 @@ impl Slots {
     /// A slot for a destination that has none; None: the table is full.
     pub(crate) fn add(&mut self, dest: Dest) -> Option<u32> {
         let slot = match self.free.pop_first() {
-            Some(slot) => slot,
+            Some((slot, ())) => slot,
             None if self.next < self.size => {
                 self.next += 1;
                 self.next - 1
             }
             None => return None,
         };
-        self.by_key.insert(DestKey::of(&dest), slot);
-        self.used.insert(slot, Slot { dest, idle_since: None });
+        self.put(slot, dest);
         Some(slot)
     }
 
-    /// Notes what is written now; true if that is a change.
+    /// Notes what is written now; true if that is a change. The destination stays whose it is.
     pub(crate) fn set(&mut self, slot: u32, dest: Dest) -> bool {
-        let Some(entry) = self.used.get_mut(&slot) else { return false };
+        let Some(entry) = self.used.get(&slot) else { return false };
+        let available = dest.flags & DEST_AVAILABLE != 0;
+        if entry.dest == dest && !(available && entry.idle_since.is_some()) {
+            return false;
+        }
         let changed = entry.dest != dest;
-        entry.dest = dest;
-        if dest.flags & DEST_AVAILABLE != 0 {
-            entry.idle_since = None;
+        let idle_since = entry.idle_since.filter(|_| !available);
+        self.used.insert(slot, Slot { dest, idle_since });
+        if available {
+            self.removed.remove(&slot);
+        } else {
+            self.removed.insert(slot, ());
         }
         changed
     }
@@ -99,23 +160,25 @@ impl Slots {
         &mut self,
         now: u64,
         mut has_connections: impl FnMut(u32) -> Result<bool, E>,
-    ) -> Result<Vec<u32>, E> {
+    ) -> Result<Vec<(u32, Dest)>, E> {
+        let removed: Vec<u32> = self.removed.keys().copied().collect();
+        let busy: Vec<bool> =
+            removed.iter().map(|slot| has_connections(*slot)).collect::<Result<_, E>>()?;
         let mut gone = Vec::new();
-        for (&slot, entry) in &mut self.used {
-            if entry.dest.flags & DEST_AVAILABLE != 0 {
-                continue;
-            }
-            if has_connections(slot)? {
+        for (slot, busy) in removed.into_iter().zip(busy) {
+            let Some(entry) = self.used.get_mut(&slot) else { continue };
+            if busy {
                 entry.idle_since = None;
             } else if now.saturating_sub(*entry.idle_since.get_or_insert(now)) >= TRASH_NS {
-                gone.push(slot);
+                gone.push((slot, entry.dest));
             }
         }
-        for slot in &gone {
-            if let Some(entry) = self.used.remove(slot) {
-                self.by_key.remove(&DestKey::of(&entry.dest));
-                self.free.insert(*slot);
-            }
+        for (slot, dest) in &gone {
+            self.used.remove(slot);
+            self.by_key.remove(&DestKey::of(dest));
+            self.by_addr.remove(&(dest.addr, *slot));
+            self.removed.remove(slot);
+            self.free.insert(*slot, ());
         }
         Ok(gone)
     }

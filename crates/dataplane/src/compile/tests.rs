@@ -108,7 +108,7 @@ impl Lab {
         let mut model = self.model.clone();
         model.apply(&change(line)).unwrap();
         let mut compiler = self.plane.compiler().clone();
-        let writes = compiler.compile(&model, 0, |_| Ok(0)).unwrap();
+        let writes = compiler.compile(&model, None, 0, |_| Ok(0)).unwrap();
         let word = |w: &Write| match w {
             Write::Dest(_, d) if d.flags & DEST_AVAILABLE == 0 => "retire",
             Write::Dest(..) => "dest",
@@ -435,7 +435,7 @@ proptest! {
             addresses.dedup();
             prop_assert_eq!(marks.len(), addresses.len());
             prop_assert_eq!(memory.settings().unwrap().services as usize, want.len());
-            let before = lab.plane.compiler().clone().compile(&lab.model, now, |_| Ok(0)).unwrap();
+            let before = lab.plane.compiler().clone().compile(&lab.model, None, now, |_| Ok(0)).unwrap();
             prop_assert!(before.is_empty(), "the same model again is nothing: {:?}", before);
         }
     }
