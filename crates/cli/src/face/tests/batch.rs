@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use xlvs_api::{ConnectionView, Stats, virtual_end};
+use xlvs_api::{ConnectionView, EngineData, Rate, Stats, virtual_end};
 use xlvs_model::Method;
 
 use super::world::World;
@@ -51,7 +51,11 @@ fn what_is_saved_restores_the_same() {
         "-A -t 10.0.0.1:80 -s wrr",
         "-a -t 10.0.0.1:80 -r 10.0.1.1:8080 -m -w 3",
         "-a -t 10.0.0.1:80 -r 10.0.1.2 -i",
-        "-A -u 10.0.0.1:53",
+        "-A -u 10.0.0.1:53 -o",
+        "-A --sctp-service 10.0.0.1:53 -s sh -b sh-port",
+        "-A -f 8 -6 -p 60 -M 64 --pe sip",
+        "-a -f 8 -6 -r [fd00::1]:81 -i --tun-type gue --tun-port 6080 --tun-remcsum",
+        "-a -f 8 -6 -r 10.0.1.1 -i --tun-type gre",
     ] {
         assert_eq!(world.shell(&format!("ipvsadm {line}")).status, 0, "{line}");
     }
@@ -92,42 +96,112 @@ fn counters_lose_digits_unless_exact() {
     assert!(last("ipvsadm -Ln --stats").ends_with("        0        0"));
 }
 
+/// A connection that is listed as `line`.
+fn connection(line: &str) -> ConnectionView {
+    let words: Vec<_> = line.split_whitespace().collect();
+    let [protocol, expires, state, client, vip, server] = words[..] else { panic!("{line}") };
+    let (minutes, seconds) = expires.split_once(':').unwrap();
+    let expires_s = minutes.parse::<u64>().unwrap() * 60 + seconds.parse::<u64>().unwrap();
+    ConnectionView {
+        service: "fwmark:8".parse().unwrap(),
+        protocol: protocol.to_owned(),
+        client: client.parse().unwrap(),
+        vip: vip.parse().unwrap(),
+        server: server.parse().unwrap(),
+        state: state.to_owned(),
+        expires_s,
+        method: Method::Route,
+        template: client.ends_with(":0"),
+        engine: None,
+    }
+}
+
 #[test]
-fn connections_have_the_real_columns() {
+fn connections_are_listed_as_the_kernel_and_the_real_tool_did() {
     let world = World::new();
-    let connection = |state: &str, expires_s, service: &str| {
-        let service = service.parse().unwrap();
-        let (protocol, vip) = virtual_end(&service);
-        ConnectionView {
-            service,
-            protocol,
-            client: "10.1.0.1:21001".parse().unwrap(),
-            vip,
-            server: "10.1.0.21:8009".parse().unwrap(),
-            state: state.to_owned(),
-            expires_s,
-            method: Method::Route,
-            template: false,
-            engine: None,
-        }
-    };
-    world.memory.borrow_mut().connections = vec![
-        connection("ESTABLISHED", 899, "tcp:10.1.0.102:8009"),
-        connection("FIN_WAIT", 119, "tcp:10.1.0.102:80"),
-        connection("UDP", 6000, "udp:10.1.0.102:53"),
-    ];
-    // The first two lines are from a recording of the kernel's.
-    assert_eq!(
-        world.shell("ipvsadm -Lcn").out,
-        "\
+    let golden = super::golden("connections");
+    world.memory.borrow_mut().connections = golden.lines().map(connection).collect();
+    let title = "\
 IPVS connection entries
-pro expire state       source             virtual            destination
-TCP 14:59  ESTABLISHED 10.1.0.1:21001     10.1.0.102:8009    10.1.0.21:8009
-TCP 01:59  FIN_WAIT    10.1.0.1:21001     10.1.0.102:80      10.1.0.21:8009
-UDP 100:00 UDP         10.1.0.1:21001     10.1.0.102:53      10.1.0.21:8009
-"
+pro expire state       source             virtual            destination";
+    assert_eq!(world.shell("ipvsadm -Lcn").out, format!("{title}\n{golden}"));
+    let engines = format!("{title}        pe name          pe_data\n{golden}");
+    assert_eq!(world.shell("ipvsadm -Lcn --persistent-conn").out, engines);
+    assert!(world.shell("ipvsadm -Lc --sort").out.contains(" 10.1.0.101:http "));
+    assert!(world.shell("ipvsadm -L --connection").out.contains(" 0.0.0.8:0 "), "no protocol");
+}
+
+#[test]
+fn engines_data_is_listed_when_asked_for() {
+    let world = World::new();
+    let line = "UDP 100:55 NONE        10.1.1.8:0         10.1.0.109:5060    10.2.0.21:5060";
+    let (name, data) = ("sip".to_owned(), "f81d4fae-7dec@10.1.1.8".to_owned());
+    let engine = Some(EngineData { name, data });
+    world.memory.borrow_mut().connections = vec![ConnectionView { engine, ..connection(line) }];
+    let last = |command: &str| world.shell(command).out.lines().last().unwrap().to_owned();
+    assert_eq!(last("ipvsadm -Lcn"), line);
+    assert_eq!(
+        last("ipvsadm -Lcn --persistent-conn"),
+        format!("{line}   sip                f81d4fae-7dec@10.1.1.8")
     );
-    assert!(world.shell("ipvsadm -Lc").out.contains(" 10.1.0.102:http "));
+}
+
+#[test]
+fn a_mark_stands_where_an_address_would_begin() {
+    for (key, protocol, end) in [
+        ("fwmark:8", "IP", "0.0.0.8:0"),
+        ("fwmark:4294967295", "IP", "255.255.255.255:0"),
+        ("fwmark6:8", "IP", "[0:8::]:0"),
+        ("udp:[fd00::1]:53", "UDP", "[fd00::1]:53"),
+    ] {
+        let (said, at) = virtual_end(&key.parse().unwrap());
+        assert_eq!((said.as_str(), at.to_string().as_str()), (protocol, end), "{key}");
+    }
+}
+
+#[test]
+fn rates_of_servers_lose_digits_of_bytes_alone() {
+    let world = World::new();
+    world.shell("ipvsadm -A -t 10.0.0.1:80 -s rr");
+    world.shell("ipvsadm -a -t 10.0.0.1:80 -r 10.0.1.1 -m");
+    let (service, server) = ("tcp:10.0.0.1:80".parse().unwrap(), "10.0.1.1:80".parse().unwrap());
+    let rate =
+        Rate { cps: 123_456_789, inpps: 99_999_999, outpps: 0, inbps: 1_234_567_890, outbps: 5 };
+    world.memory.borrow_mut().rates =
+        [((service, None), rate), ((service, Some(server)), rate)].into();
+    let listed = |command: &str| {
+        let out = world.shell(command).out;
+        out.lines().skip(3).map(|line| line[33..].to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        listed("ipvsadm -Ln --rate"),
+        [
+            "  123456K 99999999        0    1234M        5",
+            " 123456789 99999999        0    1234M        5"
+        ]
+        .map(str::to_owned)
+    );
+    assert_eq!(
+        listed("ipvsadm -Ln --rate --exact"),
+        [
+            " 123456789 99999999        0 1234567890        5",
+            " 123456789 99999999        0 1234567890        5"
+        ]
+        .map(str::to_owned)
+    );
+}
+
+#[test]
+fn persistent_clients_are_counted_by_server() {
+    let world = World::new();
+    world.shell("ipvsadm -A -t 10.0.0.1:80 -s rr -p");
+    world.shell("ipvsadm -a -t 10.0.0.1:80 -r 10.0.1.1 -m");
+    let key = ("tcp:10.0.0.1:80".parse().unwrap(), "10.0.1.1:80".parse().unwrap());
+    world.memory.borrow_mut().persistent = [(key, 7)].into();
+    assert_eq!(
+        world.shell("ipvsadm -Ln --persistent-conn").out.lines().last().unwrap(),
+        "  -> 10.0.1.1:80                  1         7           0          0         "
+    );
 }
 
 #[test]
