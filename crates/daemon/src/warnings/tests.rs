@@ -1,6 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use xlvs_model::{Change, Method, Model, Scheduler, Server};
+use xlvs_model::{Change, Method, Model, Scheduler, Server, SyncDaemon, SyncRole};
 
 use super::*;
 use crate::{
@@ -94,4 +94,28 @@ fn standing_warnings_stay() {
     let facts =
         Facts { survey: &survey, interfaces: &interfaces, ip_forward: None, standing: &standing };
     assert_eq!(warnings(&facts), standing);
+}
+
+#[test]
+fn what_is_not_forwarded_yet_is_told_by_its_reason() {
+    let mut survey = survey(Method::Route);
+    let add = |key: String| Change::AddService {
+        service: key.parse().unwrap(),
+        terms: Scheduler::Rr.into(),
+    };
+    for n in 1..=7 {
+        survey.model.apply(&add(format!("sctp:10.0.0.1:{n}"))).unwrap();
+    }
+    survey.model.apply(&add("tcp:[fd00::1]:80".into())).unwrap();
+    let daemon = SyncDaemon::new(SyncRole::Backup, "eth0".into());
+    survey.model.apply(&Change::StartDaemon { daemon }).unwrap();
+    assert_eq!(
+        said(&survey, &eth0(false, &[]), None),
+        [
+            "stored, not forwarded yet (IPv6): tcp:[fd00::1]:80",
+            "stored, not forwarded yet (SCTP): sctp:10.0.0.1:1, sctp:10.0.0.1:2, sctp:10.0.0.1:3, \
+             sctp:10.0.0.1:4, sctp:10.0.0.1:5 and 2 more",
+            "stored, not forwarded yet (sync daemons): backup",
+        ]
+    );
 }
