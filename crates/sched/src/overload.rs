@@ -1,6 +1,6 @@
-//! Thresholds (`ipvsadm -x UPPER -y LOWER`): when a server's OVERLOAD flag comes and goes
-//! (`ip_vs_bind_dest`, `ip_vs_unbind_dest`, `__ip_vs_update_dest`). `total` counts all connections
-//! of a server but templates.
+//! Thresholds (`ipvsadm -x UPPER -y LOWER`): when a server's OVERLOAD flag comes and goes, as in
+//! Linux 6.12.117 (`ip_vs_dest_update_overload`, `__ip_vs_update_dest`). `total` counts all of a
+//! server's connections but templates; an upper threshold of 0 is none.
 
 /// After a connection was added.
 #[inline(always)]
@@ -8,19 +8,22 @@ pub const fn after_connect(overloaded: bool, total: u32, upper: u32) -> bool {
     overloaded || (upper != 0 && total >= upper)
 }
 
-/// After one was removed. Without a lower threshold, three quarters of the upper one.
+/// After one was removed.
 #[inline(always)]
 pub const fn after_close(overloaded: bool, total: u32, upper: u32, lower: u32) -> bool {
-    if lower != 0 {
-        overloaded && total >= lower
-    } else {
-        // Three quarters of nothing: without any threshold nobody stays overloaded.
-        overloaded && upper != 0 && total as u64 * 4 >= upper as u64 * 3
-    }
+    overloaded && upper != 0 && total >= release(upper, lower)
 }
 
-/// After the upper threshold was set anew.
+/// After the thresholds were set anew. Older kernels did not look at the connections here: they
+/// cleared the flag when the upper threshold rose.
 #[inline(always)]
-pub const fn after_edit(overloaded: bool, upper_before: u32, upper: u32) -> bool {
-    overloaded && upper != 0 && upper <= upper_before
+pub const fn after_edit(overloaded: bool, total: u32, upper: u32, lower: u32) -> bool {
+    after_connect(after_close(overloaded, total, upper, lower), total, upper)
+}
+
+/// Below which count a server takes part again: without a lower threshold, three quarters of the
+/// upper one.
+#[inline(always)]
+pub const fn release(upper: u32, lower: u32) -> u32 {
+    if lower != 0 { lower } else { upper - upper / 4 }
 }

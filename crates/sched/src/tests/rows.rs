@@ -30,19 +30,23 @@ fn thresholds_set_and_clear_overload() {
         (true, 6, 8, 0, true, "three quarters"),
         (true, 5, 8, 0, false, "less"),
         (true, 9, 0, 0, false, "no threshold any more"),
+        (true, 3, 5, 0, false, "a quarter is rounded down: four stay, three do not"),
+        (true, 4, 5, 0, true, "four stay"),
         (false, 9, 5, 2, false, "only connecting sets it"),
     ];
     for &(was, total, upper, lower, is, sentence) in close {
         assert_eq!(overload::after_close(was, total, upper, lower), is, "{sentence}");
     }
-    let edit: &[(bool, u32, u32, bool, &str)] = &[
-        (true, 5, 6, false, "raised"),
-        (true, 5, 5, true, "the same"),
-        (true, 5, 4, true, "lowered"),
-        (true, 5, 0, false, "taken away"),
+    let edit: &[(bool, u32, u32, u32, bool, &str)] = &[
+        (true, 8, 30, 2, true, "raised, but not below the lower one"),
+        (true, 7, 12, 0, false, "raised, and below three quarters"),
+        (true, 9, 12, 0, true, "raised, and not below three quarters"),
+        (true, 5, 0, 0, false, "taken away"),
+        (false, 5, 4, 0, true, "lowered onto the connections"),
+        (false, 3, 4, 0, false, "between the two it is what it was"),
     ];
-    for &(was, before, upper, is, sentence) in edit {
-        assert_eq!(overload::after_edit(was, before, upper), is, "{sentence}");
+    for &(was, total, upper, lower, is, sentence) in edit {
+        assert_eq!(overload::after_edit(was, total, upper, lower), is, "{sentence}");
     }
 }
 

@@ -226,10 +226,10 @@ fn set(server: &mut Dest, rng: &mut Rng) {
     if server.weight > 0 {
         server.last_weight = server.weight;
     }
-    let upper = if rng.one_in(3) { 1 + rng.below(40) } else { 0 };
-    server.overloaded = overload::after_edit(server.overloaded, server.upper, upper);
-    server.upper = upper;
-    server.lower = if upper > 0 && rng.one_in(2) { rng.below(upper) } else { 0 };
+    server.upper = if rng.one_in(3) { 1 + rng.below(40) } else { 0 };
+    server.lower = if server.upper > 0 && rng.one_in(2) { rng.below(server.upper) } else { 0 };
+    let total = server.active + server.inactive;
+    server.overloaded = overload::after_edit(server.overloaded, total, server.upper, server.lower);
 }
 
 pub(super) fn member(server: &Dest) -> Member {
