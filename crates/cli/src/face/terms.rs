@@ -11,6 +11,11 @@ pub(super) enum Style {
     Rule,
 }
 
+/// The scheduler and all that goes with it, as `-L` lists it.
+pub(crate) fn words(terms: &Terms, family: Family) -> String {
+    text(terms, family, Style::Listing)
+}
+
 /// The scheduler and all that goes with it.
 pub(super) fn text(terms: &Terms, family: Family, style: Style) -> String {
     let mut text = terms.scheduler.name().to_owned();
@@ -64,7 +69,7 @@ fn mask(mask: ClientMask, family: Family) -> Option<String> {
 }
 
 /// The column of `--tun-info`, 15 characters at most.
-pub(super) fn tunnel_info(method: Method, tunnel: Tunnel) -> String {
+pub(crate) fn tunnel_info(method: Method, tunnel: Tunnel) -> String {
     let checksum = |checksum| match checksum {
         TunnelChecksum::None => "-c",
         TunnelChecksum::Full => "+c",

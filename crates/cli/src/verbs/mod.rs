@@ -3,10 +3,12 @@
 mod conn;
 mod detach;
 mod install_faces;
+mod reach;
 mod server;
 mod service;
 mod status;
 mod sure;
+mod terms;
 
 #[cfg(test)]
 mod tests;

@@ -6,10 +6,13 @@ use std::{
 };
 
 use xlvs_api::{Director, NextHop, ServerView};
-use xlvs_model::{Change, Fault, Method, Server, ServerKey, ServiceKey};
+use xlvs_model::{Change, Fault, Method, Server, ServerKey, ServiceKey, Tunnel};
 
-use super::{Where, explain, method_name, service::change_one, sure::Sure};
-use crate::output::{self, Format, Hinted, Output};
+use super::{Where, explain, method_name, reach::Flags, service::change_one, sure::Sure};
+use crate::{
+    face,
+    output::{self, Format, Hinted, Output},
+};
 
 /// `xlvs server`
 #[derive(Clone, Debug, clap::Subcommand)]
@@ -25,29 +28,21 @@ pub(super) enum Verb {
         #[command(flatten)]
         output: Output,
     },
-    /// Add a server to a service.
+    /// Add a server to a service: by route and with weight 1 unless said otherwise.
     #[command(after_help = ADD_EXAMPLES)]
     Add {
         #[command(flatten)]
         server: Name,
-        /// How packets reach it.
-        #[arg(long, short, value_enum, default_value = "route")]
-        method: MethodArg,
-        /// Its share of new connections; 0 gives it none.
-        #[arg(long, short, default_value_t = 1, value_parser = weights())]
-        weight: u32,
+        #[command(flatten)]
+        flags: Flags,
     },
-    /// Change a server's weight or method; what is not said stays.
+    /// Change a server; what is not said stays.
     #[command(after_help = SET_EXAMPLES)]
     Set {
         #[command(flatten)]
         server: Name,
-        /// How packets reach it.
-        #[arg(long, short, value_enum)]
-        method: Option<MethodArg>,
-        /// Its share of new connections; 0 quiesces it: connections go on, new ones avoid it.
-        #[arg(long, short, value_parser = weights(), required_unless_present = "method")]
-        weight: Option<u32>,
+        #[command(flatten)]
+        flags: Flags,
     },
     /// Remove a server from a service; its connections end.
     #[command(after_help = REMOVE_EXAMPLES)]
@@ -62,7 +57,7 @@ pub(super) enum Verb {
 /// A server of a service.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Name {
-    /// The service: tcp:ADDRESS:PORT or udp:ADDRESS:PORT.
+    /// The service: tcp:ADDRESS:PORT (or udp:, sctp:), fwmark:MARK or fwmark6:MARK.
     service: ServiceKey,
 
     /// The server: ADDRESS or ADDRESS:PORT; without a port it is the service's.
@@ -75,17 +70,6 @@ pub(super) struct Name {
 
 /// An address, perhaps with a port.
 type Address = (IpAddr, Option<u16>);
-
-/// How packets reach a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum MethodArg {
-    /// Direct routing: the server has the service's address too and answers by itself.
-    Route,
-    /// NAT: both ways lead through the director.
-    Nat,
-    /// IP in IP: like route, over routers.
-    Tunnel,
-}
 
 impl Verb {
     pub(super) fn run(&self) -> anyhow::Result<()> {
@@ -108,20 +92,22 @@ impl Verb {
             Self::List { service, output, .. } => {
                 return list(director, service.as_ref(), *output, out);
             }
-            Self::Add { server: name, method, weight } => {
-                let method = Method::from(*method);
-                let server = Server::new(name.key(method)?, method, *weight);
+            Self::Add { server: name, flags } => {
+                let method = flags.method(Method::Route);
+                let server = flags.over(&Server::new(name.key(method)?, method, 1))?;
                 (name, Change::AddServer { service: name.service, server })
             }
-            Self::Set { server: name, method, weight } => {
-                let old = name.find(director)?;
-                let method = method.map_or(old.method, Method::from);
-                let port = name.server.1.unwrap_or(old.address.port());
-                if name.keeps_port(method) && port != name.service.port() {
-                    return Err(name.wrong_port(method, port));
+            Self::Set { server: name, flags } => {
+                if !flags.is_given() {
+                    let message = format!("{}: nothing is to change", name.what());
+                    return Err(Hinted::new(message, "xlvs server set --help").into());
                 }
-                let weight = weight.unwrap_or(old.weight);
-                let server = Server { method, weight, ..old.server() };
+                let old = name.find(director)?;
+                let server = flags.over(&old.server())?;
+                let port = name.server.1.unwrap_or(old.address.port());
+                if name.keeps_port(server.method) && port != name.service.port() {
+                    return Err(name.wrong_port(server.method, port));
+                }
                 (name, Change::EditServer { service: name.service, server })
             }
             Self::Remove { server: name, sure } => {
@@ -221,7 +207,7 @@ fn list(
             [
                 service.key.to_string(),
                 server.address.to_string(),
-                method_name(server.method).to_owned(),
+                method(server),
                 server.weight.to_string(),
                 server.active.to_string(),
                 server.inactive.to_string(),
@@ -233,21 +219,20 @@ fn list(
     output::table(out, head, rows)
 }
 
+/// `tunnel`, or `tunnel gue:6080:+c` where it is not IP in IP.
+fn method(server: &ServerView) -> String {
+    let name = method_name(server.method);
+    match server.tunnel {
+        Tunnel::Ipip => name.to_owned(),
+        tunnel => format!("{name} {}", face::tunnel_info(server.method, tunnel)),
+    }
+}
+
 fn next_hop(hop: &NextHop) -> String {
     match hop {
         NextHop::Local => "this host".to_owned(),
         NextHop::Neighbour { interface, mac, .. } => format!("{mac} on {interface}"),
         NextHop::Unresolved { why } => format!("none: {why}"),
-    }
-}
-
-impl From<MethodArg> for Method {
-    fn from(method: MethodArg) -> Self {
-        match method {
-            MethodArg::Route => Self::Route,
-            MethodArg::Nat => Self::Masq,
-            MethodArg::Tunnel => Self::Tunnel,
-        }
     }
 }
 
@@ -262,10 +247,6 @@ fn address(text: &str) -> Result<Address, String> {
     }
 }
 
-fn weights() -> clap::builder::RangedU64ValueParser<u32> {
-    clap::builder::RangedU64ValueParser::new().range(0..=i32::MAX.cast_unsigned().into())
-}
-
 const LIST_EXAMPLES: &str = "\
 Examples:
   xlvs server list
@@ -274,11 +255,14 @@ const ADD_EXAMPLES: &str = "\
 Examples:
   xlvs server add tcp:10.0.0.1:80 10.0.1.1 --weight 3
   xlvs server add tcp:10.0.0.1:80 10.0.1.2:8080 --method nat
-  xlvs server add tcp:10.0.0.1:80 192.0.2.7 --method tunnel";
+  xlvs server add tcp:10.0.0.1:80 192.0.2.7 --method tunnel
+  xlvs server add tcp:10.0.0.1:80 192.0.2.8 --tunnel gue:6080 --tunnel-checksum full
+  xlvs server add fwmark:8 10.0.1.3 --upper 1000 --lower 800";
 const SET_EXAMPLES: &str = "\
 Examples:
   xlvs server set tcp:10.0.0.1:80 10.0.1.1 --weight 0   quiesce it
-  xlvs server set tcp:10.0.0.1:80 10.0.1.1 --method tunnel";
+  xlvs server set tcp:10.0.0.1:80 10.0.1.1 --method tunnel
+  xlvs server set tcp:10.0.0.1:80 10.0.1.1 --upper 0    no limit any more";
 const REMOVE_EXAMPLES: &str = "\
 Example:
   xlvs server remove tcp:10.0.0.1:80 10.0.1.1";

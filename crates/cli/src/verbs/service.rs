@@ -4,10 +4,13 @@ use std::{ffi::OsStr, io::Write};
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use xlvs_api::{Director, ServerView, ServiceView};
-use xlvs_model::{Change, Scheduler, ServiceKey, Terms};
+use xlvs_model::{Change, Fault, Scheduler, ServiceKey};
 
-use super::{Where, explain, sure::Sure};
-use crate::output::{self, Format, Output};
+use super::{Where, explain, sure::Sure, terms};
+use crate::{
+    face,
+    output::{self, Format, Hinted, Output},
+};
 
 /// `xlvs service`
 #[derive(Clone, Debug, clap::Subcommand)]
@@ -23,29 +26,33 @@ pub(super) enum Verb {
     /// Add a service.
     #[command(after_help = ADD_EXAMPLES)]
     Add {
-        /// The service: tcp:ADDRESS:PORT or udp:ADDRESS:PORT.
+        /// The service: tcp:ADDRESS:PORT (or udp:, sctp:), fwmark:MARK or fwmark6:MARK.
         service: ServiceKey,
         /// Who chooses the server of a new connection.
         #[arg(long, short, default_value = "wlc", value_parser = Named)]
         scheduler: Scheduler,
         #[command(flatten)]
+        terms: terms::Flags,
+        #[command(flatten)]
         place: Where,
     },
-    /// Change a service's scheduler.
+    /// Change a service; what is not said stays.
     #[command(after_help = SET_EXAMPLES)]
     Set {
-        /// The service: tcp:ADDRESS:PORT or udp:ADDRESS:PORT.
+        /// The service: tcp:ADDRESS:PORT (or udp:, sctp:), fwmark:MARK or fwmark6:MARK.
         service: ServiceKey,
         /// Who chooses the server of a new connection.
         #[arg(long, short, value_parser = Named)]
-        scheduler: Scheduler,
+        scheduler: Option<Scheduler>,
+        #[command(flatten)]
+        terms: terms::Flags,
         #[command(flatten)]
         place: Where,
     },
     /// Remove a service and its servers.
     #[command(after_help = REMOVE_EXAMPLES)]
     Remove {
-        /// The service: tcp:ADDRESS:PORT or udp:ADDRESS:PORT.
+        /// The service: tcp:ADDRESS:PORT (or udp:, sctp:), fwmark:MARK or fwmark6:MARK.
         service: ServiceKey,
         #[command(flatten)]
         sure: Sure,
@@ -73,15 +80,12 @@ impl Verb {
     ) -> anyhow::Result<()> {
         let (service, change) = match self {
             Self::List { output, .. } => return list(director, *output, out),
-            Self::Add { service, scheduler, .. } => {
-                (service, Change::AddService { service: *service, terms: (*scheduler).into() })
+            Self::Add { service, scheduler, terms, .. } => {
+                let terms = terms.over(service, None, &(*scheduler).into())?;
+                (service, Change::AddService { service: *service, terms })
             }
-            Self::Set { service, scheduler, .. } => {
-                let services = director.services()?;
-                let found = services.into_iter().find(|s| s.key == *service);
-                let terms = found.map(|s| s.terms).unwrap_or_default();
-                let terms = Terms { scheduler: *scheduler, ..terms };
-                (service, Change::EditService { service: *service, terms })
+            Self::Set { service, scheduler, terms, .. } => {
+                return set(director, *service, *scheduler, terms);
             }
             Self::Remove { service, sure, .. } => {
                 let services = director.services()?;
@@ -95,6 +99,25 @@ impl Verb {
         };
         change_one(director, change, &service.to_string())
     }
+}
+
+/// Changes what is given and keeps the rest.
+fn set(
+    director: &mut dyn Director,
+    service: ServiceKey,
+    scheduler: Option<Scheduler>,
+    terms: &terms::Flags,
+) -> anyhow::Result<()> {
+    if scheduler.is_none() && !terms.is_given() {
+        let message = format!("{service}: nothing is to change");
+        return Err(Hinted::new(message, "xlvs service set --help").into());
+    }
+    let found = director.services()?.into_iter().find(|s| s.key == service);
+    let Some(found) = found else {
+        return Err(explain(Fault::NoSuchService, &service.to_string()));
+    };
+    let terms = terms.over(&service, scheduler, &found.terms)?;
+    change_one(director, Change::EditService { service, terms }, &service.to_string())
 }
 
 /// Makes one change; `what` names its object.
@@ -131,7 +154,7 @@ pub(super) fn table(services: &[ServiceView], out: &mut dyn Write) -> anyhow::Re
         };
         [
             service.key.to_string(),
-            service.terms.scheduler.name().to_owned(),
+            face::words(&service.terms, service.key.family()),
             service.servers.len().to_string(),
             sum(|s| s.active),
             sum(|s| s.inactive),
@@ -160,9 +183,8 @@ impl TypedValueParser for Named {
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        let value = |scheduler: Scheduler| {
-            PossibleValue::new(scheduler.name()).help(scheduler.summary())
-        };
+        let value =
+            |scheduler: Scheduler| PossibleValue::new(scheduler.name()).help(scheduler.summary());
         Some(Box::new(Scheduler::ALL.into_iter().map(value)))
     }
 }
@@ -174,10 +196,13 @@ Examples:
 const ADD_EXAMPLES: &str = "\
 Examples:
   xlvs service add tcp:10.0.0.1:80
-  xlvs service add udp:10.0.0.1:53 --scheduler rr";
+  xlvs service add udp:10.0.0.1:53 --scheduler rr --one-packet
+  xlvs service add tcp:10.0.0.1:443 --persistent 600 --netmask 24
+  xlvs service add fwmark:8 --scheduler sh --scheduler-flags sh-fallback,sh-port";
 const SET_EXAMPLES: &str = "\
-Example:
-  xlvs service set tcp:10.0.0.1:80 --scheduler wrr";
+Examples:
+  xlvs service set tcp:10.0.0.1:80 --scheduler wrr --persistent
+  xlvs service set tcp:10.0.0.1:80 --persistent 0";
 const REMOVE_EXAMPLES: &str = "\
 Example:
   xlvs service remove tcp:10.0.0.1:80";

@@ -87,14 +87,91 @@ tcp:10.0.0.1:80  sed        2        0       0         0
 }
 
 #[test]
+fn all_that_ipvs_knows_can_be_said() {
+    let mut memory = Memory::default();
+    for (line, expected, why) in [
+        ("service add tcp:10.0.0.1:443 -p --netmask 24", "", "persistence by network"),
+        ("service add udp:[fd00::1]:53 --one-packet", "", "IPv6, one-packet"),
+        ("service add fwmark:8 -s sh --scheduler-flags sh-port,sh-fallback", "", "a mark, flags"),
+        ("service add sctp:10.0.0.1:80 --engine sip --persistent 60", "", "SCTP, an engine"),
+        ("server add tcp:10.0.0.1:443 10.0.1.1 --tunnel gue:6080 --tunnel-checksum full", "", "a tunnel"),
+        ("server add fwmark:8 10.0.1.2:81 --upper 10 --lower 5 --weight 3", "", "thresholds; any port"),
+        ("service list", "\
+SERVICE           SCHEDULER                              SERVERS  ACTIVE  INACTIVE  CONNECTIONS
+tcp:10.0.0.1:443  wlc persistent 360 mask 255.255.255.0  1        0       0         0
+udp:[fd00::1]:53  wlc ops                                0        0       0         0
+fwmark:8          sh (sh-fallback,sh-port)               1        0       0         0
+sctp:10.0.0.1:80  wlc persistent 60 pe sip               0        0       0         0
+", "in ipvsadm's words"),
+        ("server list --service tcp:10.0.0.1:443", "\
+SERVICE           SERVER        METHOD              WEIGHT  ACTIVE  INACTIVE  CONNECTIONS  NEXT HOP
+tcp:10.0.0.1:443  10.0.1.1:443  tunnel gue:6080:+c  1       0       0         0            none: there is no network here
+", "with the kind of tunnel"),
+        ("service set tcp:10.0.0.1:443 --persistent 0", "", "taken away"),
+        ("service set fwmark:8 --scheduler rr", "", "another scheduler forgets the flags"),
+        ("service set fwmark:8", "error: fwmark:8: nothing is to change; try: xlvs service set --help", "nothing"),
+        ("service set udp:[fd00::1]:53 --one-packet false", "", "taken away"),
+        ("server set tcp:10.0.0.1:443 10.0.1.1 --tunnel-checksum remote", "", "the port stays"),
+        ("server set fwmark:8 10.0.1.2:81 --upper 0 --lower 0", "", "no limit any more"),
+        ("server set fwmark:8 10.0.1.2:81", "error: 10.0.1.2:81 of fwmark:8: nothing is to change; try: xlvs server set --help", "nothing"),
+    ] {
+        assert_eq!(said(&mut memory, line), expected, "{line}: {why}");
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&said(&mut memory, "service list -o json")).unwrap();
+    assert_eq!(json[0]["persistence"], serde_json::Value::Null, "{json}");
+    assert_eq!(json[0]["servers"][0]["tunnel"]["checksum"], "remote", "{json}");
+    assert_eq!(json[2]["servers"][0]["upper"], 0, "{json}");
+    assert_eq!(json[3]["persistence"]["timeout_s"], 60, "{json}");
+    assert_eq!(json[3]["engine"], "sip", "{json}");
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let mut memory = Memory::default();
+    said(&mut memory, "service add tcp:10.0.0.1:80");
+    for (line, part) in [
+        ("service add tcp:10.0.0.1:0", "port 0 stands for every port, for persistent clients"),
+        ("service add tcp:10.0.0.1:81 --one-packet", "one-packet scheduling is for UDP and marks"),
+        ("service add tcp:10.0.0.1:81 --netmask 24", "a netmask without persistence does nothing"),
+        ("service add tcp:10.0.0.1:81 -p --netmask 33", "the netmask does not suit"),
+        ("service add tcp:[::1]:81 -p --netmask 255.0.0.0", "the netmask does not suit"),
+        ("service add tcp:10.0.0.1:81 -p --netmask x", "write a prefix length, 24, or a mask"),
+        (
+            "service add tcp:10.0.0.1:81 --scheduler-flags sh-port",
+            "scheduler wlc has no flag `sh-port`",
+        ),
+        ("service add tcp:10.0.0.1:81 --engine pop", "there is no such persistence engine"),
+        ("server add tcp:10.0.0.1:80 10.0.1.1 --tunnel gre -m nat", "only a tunnel has a kind"),
+        ("server add tcp:10.0.0.1:80 10.0.1.1 --tunnel gue", "write ipip, gue:PORT or gre"),
+        ("server add tcp:10.0.0.1:80 10.0.1.1 -m tunnel --tunnel-checksum full", "IP in IP has no"),
+        (
+            "server add tcp:10.0.0.1:80 10.0.1.1 --tunnel gre --tunnel-checksum remote",
+            "do not make a tunnel",
+        ),
+        ("server add tcp:10.0.0.1:80 10.0.1.1 --lower 5", "out of range; try: the lower threshold"),
+        (
+            "server add tcp:10.0.0.1:80 [::1]:80",
+            "of another address family can be reached by a tunnel",
+        ),
+    ] {
+        let said = said(&mut memory, line);
+        assert!(said.contains(part), "{line}:\n{said}");
+    }
+}
+
+#[test]
 fn wrong_words_are_explained() {
     let mut memory = Memory::default();
     for (line, part) in [
-        ("service add 10.0.0.1:80", "write tcp:ADDRESS:PORT or udp:ADDRESS:PORT"),
+        (
+            "service add 10.0.0.1:80",
+            "write tcp:ADDRESS:PORT or udp:ADDRESS:PORT (or sctp:), or fwmark:MARK",
+        ),
         ("service add tcp:10.0.0.1:80 -s foo", "[possible values: rr, wrr, lc, wlc, lblc,"),
         ("server add tcp:10.0.0.1:80 web", "write ADDRESS or ADDRESS:PORT"),
         ("server add tcp:10.0.0.1:80 1.1.1.1 -w 2147483648", "2147483648 is not in 0..=2147483647"),
-        ("server set tcp:10.0.0.1:80 1.1.1.1", "--weight <WEIGHT>"),
+        ("server set tcp:10.0.0.1:80 1.1.1.1", "nothing is to change"),
     ] {
         let said = said(&mut memory, line);
         assert!(said.contains(part), "{line}:\n{said}");
