@@ -366,7 +366,8 @@ const CONNECTIONS_TITLE: &str = "\
 IPVS connection entries
 pro expire state       source             virtual            destination
 ";
-const ENGINES_TITLE: &str = "\
-IPVS connection entries
-pro expire state       source             virtual            destination        pe name          pe_data
-";
+const ENGINES_TITLE: &str = concat!(
+    "IPVS connection entries\n",
+    "pro expire state       source             virtual            destination        ",
+    "pe name          pe_data\n"
+);
