@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
 mod bench;
+mod churn;
 mod ci;
 mod dist;
 mod ebpf;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
     let rest = lexopt::Parser::from_args(args);
     let done = match verb.to_str() {
         Some("bench") => bench::run(rest),
+        Some("churn") => churn::run(rest),
         Some("ebpf") => ebpf::run(rest),
         Some("kernels") => kernels::run(rest),
         Some("verify") => verify::run(rest),
@@ -62,6 +64,8 @@ cargo xtask VERB
                       the four rings; installs what they need when it is missing
   bench [--gate] [--smoke] [--rounds N]
                       ns per packet
+  churn [--seed N | --seeds A..B] [--operations N] [--kernel 6.1|6.12] [--keep FOLDER]
+                      random scripts through a real IPVS (--oracle PROGRAM) and through ours
   dist                an archive of the release build
   tools RING|ci       install the programs that a ring or CI needs
   ci                  everything that must hold before a change lands; what .ci/run runs

@@ -10,6 +10,7 @@
     reason = "a harness: a surprise here is a failed test, and its numbers are small"
 )]
 
+pub mod churn;
 mod frames;
 mod given;
 mod home;
