@@ -108,7 +108,7 @@ fn churn(root: &Path) -> Command {
     cargo(root, ["run", "--quiet", "-p", "xlvs-conformance", "--bin", "churn", "--"])
 }
 
-/// In the guest: each script in namespaces of its own, so that no connection lives on into the next.
+/// In the guest: each script in namespaces of its own, so that no connection outlives its script.
 const PLAY: &str = "\
 export LC_ALL=C
 for name in ip_vs veth bridge; do modprobe $name; done
