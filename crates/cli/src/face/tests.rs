@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod batch;
+mod round_trip;
 mod shell;
 mod transcript;
 mod world;

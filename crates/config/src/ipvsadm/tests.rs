@@ -140,7 +140,9 @@ proptest! {
     fn any_words_get_an_answer(args in prop::collection::vec(
         prop_oneof![
             "-[A-Za-z0-9=]{0,6}", "--[a-z-]{0,12}=?[0-9]{0,3}",
-            Just("1.2.3.4:80".to_owned()), "\\PC{0,8}",
+            (0..options::OPTIONS.len()).prop_map(|o| format!("--{}", options::OPTIONS[o].long)),
+            Just("1.2.3.4:80".to_owned()), Just("[fd00::1]:80".to_owned()), "[0-9]{1,3}",
+            "\\PC{0,8}",
         ], 0..8)) {
         match parse(&args, &Names) {
             Ok(_) => {}

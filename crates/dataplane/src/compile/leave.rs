@@ -49,6 +49,9 @@ pub(super) fn forwarded(
     if terms.one_packet {
         return Err("one-packet scheduling".into());
     }
+    if let (Some(engine), Some(_)) = (&terms.engine, terms.persistence) {
+        return Err(format!("persistence engine {engine}"));
+    }
     if terms.persistence.is_some() {
         return Err("persistence".into());
     }
@@ -91,6 +94,8 @@ mod tests {
         add("tcp:[fd00::1]:80", Scheduler::Wlc.into());
         add("fwmark:8", Scheduler::Wlc.into());
         add("tcp:10.0.0.1:0", Terms { persistence, ..Scheduler::Wlc.into() });
+        let engine = Some("sip".to_owned());
+        add("udp:10.0.0.1:5060", Terms { persistence, engine, ..Scheduler::Wlc.into() });
         add("udp:10.0.0.1:53", Terms { one_packet: true, ..Scheduler::Wlc.into() });
         add("udp:10.0.0.1:54", Scheduler::None.into());
         let service = "tcp:10.0.0.1:80".parse().unwrap();
@@ -122,6 +127,7 @@ mod tests {
                 "tcp:[fd00::1]:80 (IPv6)",
                 "fwmark:8 (a firewall mark)",
                 "tcp:10.0.0.1:0 (persistence)",
+                "udp:10.0.0.1:5060 (persistence engine sip)",
                 "udp:10.0.0.1:53 (one-packet scheduling)",
                 "udp:10.0.0.1:54 (scheduler none)",
             ]

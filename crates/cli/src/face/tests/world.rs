@@ -83,7 +83,7 @@ impl Director for World {
 }
 
 /// What the recordings' host knew.
-struct Names;
+pub(super) struct Names;
 
 const PORTS: [(&str, u16, &[&str]); 8] = [
     ("http", 80, &["tcp"]),
