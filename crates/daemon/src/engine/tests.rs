@@ -3,7 +3,7 @@
 use std::fs;
 
 use xlvs_dataplane::{Baselines, ServiceBase};
-use xlvs_model::{Method, Scheduler, Server};
+use xlvs_model::{Method, Scheduler, Server, SyncDaemon, SyncRole};
 
 use super::*;
 use crate::{
@@ -222,6 +222,32 @@ fn next_hops_are_programmed_and_shown() {
     bench.engine.look_around(sight(Hop::Unknown, Some(silent)), false);
     assert_eq!(bench.fake.told().hops[&server], Hop::Unknown);
     assert!(view(&mut bench).contains("neighbour 10.0.1.1 on eth0 does not answer"));
+}
+
+#[test]
+fn a_sync_daemon_looks_its_interface_up() {
+    let mut bench = Bench::new();
+    let start =
+        |role, name: &str| Change::StartDaemon { daemon: SyncDaemon::new(role, name.to_owned()) };
+    let before = bench.engine.change(&[start(SyncRole::Master, "eth0")]).unwrap();
+    assert_eq!(before.faults, [Some(Fault::NoSuchDevice)], "the host was not looked at yet");
+
+    let mut seen = sight(neighbour(), None);
+    seen.host.interfaces.get_mut(&4).unwrap().mtu = 9000;
+    seen.host.others.insert(1, "lo".into());
+    bench.engine.look_around(seen, false);
+    let changes = [
+        start(SyncRole::Backup, "eth0"),
+        start(SyncRole::Master, "lo"),
+        start(SyncRole::Master, "eth9"),
+        start(SyncRole::Master, "eth0"),
+    ];
+    let outcome = bench.engine.change(&changes).unwrap();
+    let faults = [None, None, Some(Fault::NoSuchDevice), Some(Fault::DaemonRuns)];
+    assert_eq!(outcome.faults, faults, "the kernel looks at the interface first");
+    let held: Vec<_> = bench.engine.sync().into_iter().map(|d| (d.role, d.maxlen)).collect();
+    assert_eq!(held, [(SyncRole::Master, 1472), (SyncRole::Backup, 8972)]);
+    assert_eq!(bench.saved().sync.len(), 2);
 }
 
 #[test]
