@@ -33,6 +33,9 @@ const NAMESPACES: &[Need] = &[
     need("tcpdump", "tcpdump", "what was on the wire when a test failed"),
     need("ping", "iputils-ping", "ICMP through the lab"),
     need("arping", "arping", "who answers for the virtual address"),
+    need("iptables", "iptables", "marks, as sites' own scripts set them"),
+    need("mariadbd", "mariadb-server-core", "real servers of long connections; starts none itself"),
+    need("mariadb", "mariadb-client-core", "their real client"),
 ];
 
 /// The guests with older kernels.

@@ -8,7 +8,9 @@ use std::{
 use xlvs_config::ipvsadm::{self, Command, Resolver};
 use xlvs_datapath::{Arrival, Reason, Route, Verdict};
 use xlvs_dataplane::{Baselines, Dataplane, Frame, Home as _, Hop, Interface, Memory};
-use xlvs_model::{Model, ServerKey, ServiceKey};
+use xlvs_model::{
+    Change, MarkMatch, MarkRule, MarkThen, Masked, Model, ServerKey, ServiceKey, settings::Assignment,
+};
 use xlvs_wire::Mac;
 
 use super::{Got, SERVERS};
@@ -77,6 +79,7 @@ impl Director {
         plane.home_mut().set_route(Route::Found { port: port as u16, mac });
         let mut this = Self { model: Model::default(), plane, now: 0 };
         this.wait(1_000_000_000);
+        this.set("profile", "kernel").unwrap();
         // As in the guest: with the last service IPVS would forget about connections, too.
         this.ipvsadm("-A -t 10.1.0.109:9 -s rr").unwrap();
         this
@@ -90,28 +93,40 @@ impl Director {
     }
 
     /// A setting of the kernel's.
-    #[expect(clippy::unused_self, reason = "settings are not wired yet")]
     pub(super) fn set(&mut self, name: &str, value: &str) -> Result<(), Unsupported> {
-        Err(Unsupported(format!("set {name}={value}")))
+        let text = format!("{name}={value}");
+        let read = Assignment::read(&text, &self.model.settings);
+        self.change(&match read.map_err(|error| Unsupported(error.to_string()))? {
+            Assignment::Profile(profile) => Change::SetProfile { profile },
+            Assignment::Set(setting, value) => Change::Set { setting, value },
+        })
     }
 
     /// A rule that marks.
-    #[expect(clippy::unused_self, reason = "marks are not wired yet")]
     pub(super) fn mark(&mut self, mark: u32, to: &str, protocol: &str) -> Result<(), Unsupported> {
-        Err(Unsupported(format!("mark {mark} for {protocol} to {to}")))
+        let matches = MarkMatch {
+            destination: Some(to.parse().unwrap()),
+            protocol: Some(protocol.parse().unwrap()),
+            ..MarkMatch::default()
+        };
+        let then = MarkThen::Set(Masked { value: mark, mask: u32::MAX });
+        self.change(&Change::AddMark { at: None, rule: MarkRule { matches, then } })
+    }
+
+    fn change(&mut self, change: &Change) -> Result<(), Unsupported> {
+        self.model.apply(change).map_err(|fault| Unsupported(fault.to_string()))?;
+        self.plane.apply(&self.model).map_err(|error| Unsupported(error.to_string()))?;
+        self.plane.set_hops(&hops().into_iter().collect()).unwrap();
+        Ok(())
     }
 
     /// A command line; its exit code.
     pub(super) fn ipvsadm(&mut self, line: &str) -> Result<Got, Unsupported> {
-        let refused = |why: String| Unsupported(format!("{line}: {why}"));
-        let command = ipvsadm::parse(&ipvsadm::words(line), &NoNames)
-            .map_err(|error| refused(format!("{error:?}")))?;
-        let Command::Change(change) = command else { return Err(refused(format!("{command:?}"))) };
-        if let Err(fault) = self.model.apply(&change) {
-            return Err(refused(fault.to_string()));
+        let command = ipvsadm::parse(&ipvsadm::words(line), &NoNames);
+        match command {
+            Ok(Command::Change(change)) => self.change(&change)?,
+            other => return Err(Unsupported(format!("{line}: {other:?}"))),
         }
-        self.plane.apply(&self.model).map_err(|error| refused(error.to_string()))?;
-        self.plane.set_hops(&hops().into_iter().collect()).unwrap();
         Ok(Got::Number(0))
     }
 
