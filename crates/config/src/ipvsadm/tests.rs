@@ -107,6 +107,20 @@ fn every_option_is_in_the_help() {
 }
 
 #[test]
+fn every_option_is_in_the_guide() {
+    let guide = include_str!("../../../../docs/ipvsadm.md");
+    for opt in &options::OPTIONS {
+        let (long, short) = (format!("--{}", opt.long), opt.short.map(char::from));
+        assert!(guide.contains(&long), "{long}");
+        let short = short.map_or(long, |short| format!("-{short}"));
+        assert!(
+            guide.contains(&format!("{short}`")) || guide.contains(&format!("{short} ")),
+            "{short}"
+        );
+    }
+}
+
+#[test]
 fn addresses_are_read_as_inet_aton_does() {
     for (text, expected, why) in [
         ("10.0.0.1", Some([10, 0, 0, 1]), "four parts"),
