@@ -1,28 +1,32 @@
 //! The engine: the model, the data plane that carries it out, and the file that keeps it. Owned by
 //! one thread (`owner`), so changes happen in the order they came, each wholly or not at all.
 
+mod roster;
 mod surroundings;
 mod view;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, Ipv4Addr},
+    net::Ipv4Addr,
     time::{Duration, Instant},
 };
 
 use thiserror::Error;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 use xlvs_api::{Connections, Outcome};
 use xlvs_model::{Change, Fault, Model, ServiceKey, SyncDaemon, Timeouts};
 
-use self::surroundings::Attachment;
-pub(crate) use self::view::Survey;
+use self::{
+    roster::Roster,
+    surroundings::{Attachment, Due},
+};
+pub(crate) use self::{roster::real_servers, view::Survey};
 use crate::{
-    hops::{Sight, Wish},
+    hops::{Resolved, Shift, Sight, Wish},
     owner::Tick,
     plane::{Filter, Notice, Plane, PlaneError},
-    store::{Saved, Store},
+    store::{Keeper, Record, Saved, Store, StoreError},
 };
 
 /// A request that could not be answered.
@@ -69,37 +73,43 @@ enum Work {
 pub(crate) struct Engine {
     plane: Option<Box<dyn Plane>>,
     model: Model,
-    saving: Option<Saving>,
+    roster: Roster,
+    keeper: Option<Keeper>,
+    /// What is in force and not written down yet.
+    unsaved: Record,
     not_saved: Option<String>,
     sight: Sight,
-    servers: watch::Sender<BTreeSet<Ipv4Addr>>,
+    due: Due,
+    servers: mpsc::UnboundedSender<Shift>,
     wishes: mpsc::Sender<Wish>,
     troubles: BTreeMap<Work, String>,
     interfaces: Vec<String>,
     attached: Option<Attachment>,
     next_sweep: Instant,
     next_try: Instant,
-    unsaved: bool,
 }
 
 impl Engine {
     /// Puts `model` in force, for what will come in by `interfaces`. `saving` is `None` for a
-    /// director that keeps no state.
+    /// director that keeps no state. `servers` is told which addresses come and go from now on.
     pub(crate) fn start(
         mut plane: Box<dyn Plane>,
         model: Model,
         interfaces: Vec<String>,
         saving: Option<Saving>,
-        servers: watch::Sender<BTreeSet<Ipv4Addr>>,
+        servers: mpsc::UnboundedSender<Shift>,
         wishes: mpsc::Sender<Wish>,
     ) -> Result<Self, PlaneError> {
-        plane.apply(&model)?;
+        plane.apply(&model, None)?;
         let mut engine = Self {
             plane: Some(plane),
+            roster: Roster::of(&model),
             model,
-            saving,
+            keeper: saving.map(|saving| Keeper::new(saving.store, saving.rest)),
+            unsaved: Record::default(),
             not_saved: None,
             sight: Sight::default(),
+            due: Due::default(),
             servers,
             wishes,
             troubles: BTreeMap::new(),
@@ -107,10 +117,8 @@ impl Engine {
             attached: None,
             next_sweep: Instant::now(),
             next_try: Instant::now(),
-            unsaved: true,
         };
-        engine.publish_servers();
-        engine.save();
+        engine.save_all();
         Ok(engine)
     }
 
@@ -130,10 +138,8 @@ impl Engine {
             }
             rest = after;
         }
-        if self.unsaved {
-            self.publish_servers();
-            self.save();
-        }
+        self.publish_servers();
+        self.save();
         // A server on this host needs its answers rewritten from the first packet on.
         if self.attached.is_some() {
             let trouble = self.attach().err().map(|e| format!("cannot take over packets: {e}"));
@@ -188,59 +194,94 @@ impl Engine {
 
     /// Changes of which none needs to be seen by packets before another.
     fn change_together(&mut self, batch: &[Change]) -> Result<Vec<Option<Fault>>, EngineError> {
-        let mut model = self.model.clone();
-        let faults: Vec<_> =
-            batch.iter().map(|change| self.apply(change, &mut model).err()).collect();
-        if model == self.model {
-            return Ok(faults);
+        let host = &self.sight.host;
+        let edit =
+            self.model.edit(batch, |model, change| model.resolve(change, |name| host.mtu_of(name)));
+        if !edit.changed() {
+            return Ok(edit.faults);
         }
-        match self.plane()?.apply(&model) {
+        let applied = match &mut self.plane {
+            Some(plane) => plane.apply(&self.model, Some(&edit.touched())).map_err(Into::into),
+            None => Err(EngineError::Detached),
+        };
+        match applied {
             Ok(()) => {
-                self.model = model;
-                self.unsaved = true;
-                Ok(faults)
+                for (key, before) in edit.before() {
+                    self.roster.replace(before, self.model.service(key));
+                }
+                self.unsaved.changes.extend(edit.made);
+                Ok(edit.faults)
             }
-            Err(PlaneError::Full(_)) if batch.len() == 1 => Ok(vec![Some(Fault::TablesFull)]),
-            // One of them is too much: find it.
-            Err(PlaneError::Full(_)) => {
+            Err(EngineError::Plane(PlaneError::Full(_))) => {
+                self.model.undo(edit);
+                if batch.len() == 1 {
+                    return Ok(vec![Some(Fault::TablesFull)]);
+                }
+                // One of them is too much: find it.
                 let (left, right) = batch.split_at(batch.len() / 2);
                 let mut faults = self.change_together(left)?;
                 faults.extend(self.change_together(right)?);
                 Ok(faults)
             }
-            Err(e) => Err(e.into()),
+            Err(e) => {
+                self.model.undo(edit);
+                Err(e)
+            }
         }
     }
 
-    /// Applies a change to `model`; a daemon's interface is looked up first.
-    fn apply(&self, change: &Change, model: &mut Model) -> Result<(), Fault> {
-        let change = model.resolve(change, |name| self.sight.host.mtu_of(name))?;
-        model.apply(&change)
+    fn publish_servers(&mut self) {
+        let shift = self.roster.shift();
+        if shift == Shift::default() {
+            return;
+        }
+        for address in &shift.gone {
+            self.sight.servers.remove(address);
+        }
+        // Nobody listens any more when the daemon ends.
+        self.servers.send(shift).unwrap_or_default();
     }
 
-    fn publish_servers(&self) {
-        let wanted = real_servers(&self.model);
-        self.servers.send_if_modified(|now| {
-            let differs = *now != wanted;
-            *now = wanted;
-            differs
+    /// Those of these servers whose next hops are being looked for: worth a moment's patience.
+    pub(crate) fn unsettled(&self, mut servers: BTreeSet<Ipv4Addr>) -> BTreeSet<Ipv4Addr> {
+        servers.retain(|address| {
+            let known = self.sight.servers.get(address);
+            self.roster.contains(*address) && known.is_none_or(Resolved::is_asked_for)
         });
+        servers
     }
 
+    /// Writes down what changed.
     fn save(&mut self) {
-        let Some(saving) = &mut self.saving else { return };
-        saving.rest.model.clone_from(&self.model);
-        if let Some(plane) = &self.plane {
-            saving.rest.counters = plane.baselines();
+        let mut record = std::mem::take(&mut self.unsaved);
+        let Some(keeper) = &mut self.keeper else { return };
+        let Some(plane) = &mut self.plane else { return };
+        record.counters = plane.changed_baselines();
+        if record.is_empty() {
+            return;
         }
-        let result = saving.store.save(&saving.rest).err().map(|e| e.to_string());
-        if let Some(why) = &result {
-            error!("the state is in force but not saved: {why}");
-        } else if self.not_saved.is_some() {
-            info!("the state is saved again");
+        let result = keeper.note(&record, &self.model, || plane.baselines());
+        self.saved(result);
+    }
+
+    /// Writes down everything.
+    fn save_all(&mut self) {
+        let Some(keeper) = &mut self.keeper else { return };
+        let Some(plane) = &mut self.plane else { return };
+        plane.changed_baselines();
+        self.unsaved = Record::default();
+        let result = keeper.save(&self.model, &plane.baselines());
+        self.saved(result);
+    }
+
+    fn saved(&mut self, result: Result<(), StoreError>) {
+        let result = result.err().map(|e| e.to_string());
+        match (&result, &self.not_saved) {
+            (Some(why), None) => error!("the state is in force but not saved: {why}"),
+            (None, Some(_)) => info!("the state is saved again"),
+            _ => {}
         }
         self.not_saved = result;
-        self.unsaved = self.not_saved.is_some();
     }
 
     fn report(&mut self, work: Work, trouble: Option<String>) {
@@ -260,8 +301,9 @@ impl Tick for Engine {
         let trouble = self.work().err().map(waits);
         self.report(Work::Sweep, trouble);
         if self.not_saved.is_some() && Instant::now() >= self.next_try {
+            // A disk that was full may have room by now.
             self.next_try = Instant::now() + SAVE_PERIOD;
-            self.save_again();
+            self.save_all();
         }
     }
 }
@@ -284,26 +326,6 @@ impl Engine {
         }
         Ok(())
     }
-
-    /// A disk that was full may have room by now.
-    fn save_again(&mut self) {
-        let Some(saving) = &self.saving else { return };
-        if saving.store.save(&saving.rest).is_ok() {
-            info!("the state is saved again");
-            self.not_saved = None;
-            self.unsaved = false;
-        }
-    }
-}
-
-/// The addresses of all servers.
-pub(crate) fn real_servers(model: &Model) -> BTreeSet<Ipv4Addr> {
-    let servers = model.services.iter().flat_map(|service| &service.servers);
-    let v4 = |address| match address {
-        IpAddr::V4(v4) => Some(v4),
-        IpAddr::V6(_) => None,
-    };
-    servers.filter_map(|server| v4(server.key.ip())).collect()
 }
 
 /// How many of the changes may reach the data plane as one. What is deleted and then added again is

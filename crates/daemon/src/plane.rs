@@ -10,9 +10,9 @@ use std::{
 };
 
 use xlvs_api::{Connections, InterfaceView, Stats};
-use xlvs_dataplane::Baselines;
+use xlvs_dataplane::{Baselines, ServiceBase};
 pub(crate) use xlvs_dataplane::{Filter, Hop, Notice};
-use xlvs_model::{Model, ServerKey, ServiceKey};
+use xlvs_model::{Model, Service, ServiceKey, Touched};
 
 pub(crate) use self::tables::{Programs, Tables};
 
@@ -41,6 +41,15 @@ pub(crate) struct ServerCounters {
     pub(crate) inactive: u32,
     /// Packets and bytes since the server was added.
     pub(crate) stats: Stats,
+}
+
+/// What a service counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ServiceCounters {
+    /// Its servers, past ones too.
+    pub(crate) stats: Stats,
+    /// In the order of its servers.
+    pub(crate) servers: Vec<ServerCounters>,
 }
 
 /// The data plane as its counters show it.
@@ -75,8 +84,9 @@ pub(crate) trait Plane: Send {
     /// on this host are rewritten as they leave by `answers`.
     fn attach(&mut self, interfaces: &[String], answers: &[String]) -> Result<(), PlaneError>;
 
-    /// Makes the tables say what the model says; all of it or, with an error, none of it.
-    fn apply(&mut self, model: &Model) -> Result<(), PlaneError>;
+    /// Makes the tables say what the model says; all of it or, with an error, none of it. Where
+    /// `touched` is given, no other services than these differ from what was applied last.
+    fn apply(&mut self, model: &Model, touched: Option<&Touched>) -> Result<(), PlaneError>;
 
     /// Next hops of real servers; those that are not named keep what they have.
     fn set_hops(&mut self, hops: &Hops) -> Result<(), PlaneError>;
@@ -87,15 +97,8 @@ pub(crate) trait Plane: Send {
     /// Routes or neighbours changed: the ways to clients are to be looked up anew.
     fn bump_routes(&mut self) -> Result<(), PlaneError>;
 
-    /// Counters of one server of a service.
-    fn server_counters(
-        &mut self,
-        service: &ServiceKey,
-        server: &ServerKey,
-    ) -> Result<ServerCounters, PlaneError>;
-
-    /// Counters of a service: of its servers, past ones too.
-    fn service_stats(&mut self, service: &ServiceKey) -> Result<Stats, PlaneError>;
+    /// Counters of a service and of its servers.
+    fn counters(&mut self, service: &Service) -> Result<ServiceCounters, PlaneError>;
 
     /// Counts one service, or all, from nought again.
     fn zero(&mut self, service: Option<&ServiceKey>) -> Result<(), PlaneError>;
@@ -108,6 +111,9 @@ pub(crate) trait Plane: Send {
 
     /// What to keep across restarts, for counters to go on as people saw them.
     fn baselines(&self) -> Baselines;
+
+    /// Those of [`Plane::baselines`] that changed since the last call.
+    fn changed_baselines(&mut self) -> BTreeMap<ServiceKey, ServiceBase>;
 
     /// One bounded piece of the sweep: about `budget` entries. True when it freed removed servers'
     /// places, so that the baselines changed.

@@ -13,7 +13,7 @@ use futures_util::stream::BoxStream;
 use tokio::{
     runtime::{self, Runtime},
     signal::unix::{SignalKind, signal},
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, oneshot},
     time::timeout,
 };
 use tracing::{info, warn};
@@ -22,7 +22,7 @@ use xlvs_dataplane::Baselines;
 use crate::{
     args::{RunArgs, XdpMode},
     engine::{Engine, Saving, TICK_PERIOD, real_servers},
-    hops::{Changed, Netlink, Occasion, Watcher, look},
+    hops::{Changed, Netlink, Occasion, Watcher, Ways, look},
     host::{self, Bpffs, Place, RunDir},
     kernel, logging,
     owner::Owner,
@@ -182,21 +182,21 @@ impl Director {
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
         let rest = self.settings.saved.clone();
         let (interfaces, model) = (rest.interfaces.clone(), rest.model.clone());
-        let servers = real_servers(&model);
+        let mut ways = Ways::new(real_servers(&model));
         let saving = self.store.map(|store| Saving { store, rest });
-        let (publish, published) = watch::channel(servers.clone());
+        let (publish, published) = mpsc::unbounded_channel();
         let (wishes, granted) = mpsc::channel(MAX_WISHES);
         let mut engine =
             Engine::start(plane, model, interfaces.clone(), saving, publish, wishes.clone())
                 .context("the data plane does not take the saved state")?;
-        let sight = look(&self.netlink, &servers, Occasion::Periodic).await;
+        let sight = look(&self.netlink, &mut ways, usize::MAX, Occasion::Periodic).await;
         // Tables first, then packets.
         engine.see(sight.context("cannot read routes and neighbours")?, true)?;
         engine.attach()?;
         let (engine, thread) =
             Owner::start(engine, TICK_PERIOD).context("cannot start the engine's thread")?;
 
-        let watcher = Watcher::new(self.netlink, self.changes, published, granted);
+        let watcher = Watcher::new(self.netlink, self.changes, ways, published, granted);
         let watching = tokio::spawn(watcher.run(engine.clone()));
         let listener = Listener::bind(&self.socket)
             .with_context(|| format!("cannot listen on {}", self.socket.display()))?;

@@ -93,6 +93,7 @@ pub(crate) fn settle(
         xdp_mode: args.xdp_mode.unwrap_or(old.xdp_mode),
         connections: args.connections.unwrap_or(old.connections),
         boot: old.boot,
+        journal: old.journal,
         counters: old.counters,
         model: old.model,
     };
@@ -112,6 +113,7 @@ fn nothing(boot: Option<String>) -> Saved {
         xdp_mode: XdpMode::default(),
         connections: DEFAULT_CONNECTIONS,
         boot,
+        journal: 0,
         counters: Baselines::default(),
         model: Model::default(),
     }

@@ -1,6 +1,13 @@
-//! Desired state on disk: `STATE/NAME/state.json`. Written whole to a file beside it, flushed, then
-//! renamed over it, then the folder is flushed: a crash or a full disk leaves the old file or the
-//! new one, never half of one. A file that cannot be read is never overwritten.
+//! Desired state on disk: `STATE/NAME/state.json`, and what changed since it was written in journals
+//! beside it (`journal.N`, see `journal`).
+//!
+//! The file is written whole to another beside it, flushed, then renamed over it, then the folder is
+//! flushed: a crash or a full disk leaves the old file or the new one, never half of one. It names
+//! the journal that it goes on with; older ones are no more than rubbish. A file that cannot be read
+//! is never overwritten.
+
+mod journal;
+mod keeper;
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -11,9 +18,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use tracing::warn;
 use xlvs_dataplane::Baselines;
 use xlvs_model::Model;
 
+pub(crate) use self::{journal::Record, keeper::Keeper};
 use crate::args::XdpMode;
 
 /// What is kept over a restart.
@@ -32,6 +41,9 @@ pub(crate) struct Saved {
     /// number meant this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) boot: Option<String>,
+    /// The number of the journal that goes on from here; with what was loaded, the last one's.
+    #[serde(default)]
+    pub(crate) journal: u64,
     /// What people's counters begin from.
     #[serde(default)]
     pub(crate) counters: Baselines,
@@ -76,7 +88,7 @@ pub(crate) enum StoreError {
         /// What it says.
         found: u32,
     },
-    /// The new state could not be written; the old file is as it was.
+    /// The new state could not be written; the old files are as they were.
     #[error("cannot write {path}: {why}; the old state is kept there")]
     Write {
         /// The state file.
@@ -104,22 +116,69 @@ impl Store {
         &self.path
     }
 
-    /// What was saved; `None` where nothing ever was.
+    /// The journal of this number.
+    pub(crate) fn journal(&self, number: u64) -> PathBuf {
+        self.path.with_file_name(format!("{JOURNAL}{number}"))
+    }
+
+    /// What was saved, with what its journals say; `None` where nothing ever was.
     pub(crate) fn load(&self) -> Result<Option<Saved>, StoreError> {
-        let path = || self.path.clone();
-        match fs::read(&self.path) {
-            Ok(bytes) => parse(&bytes, &self.path).map(Some),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(why) => Err(StoreError::Read { path: path(), why }),
+        let Some(bytes) = read(&self.path)? else { return Ok(None) };
+        let mut saved = parse(&bytes, &self.path)?;
+        let mut number = saved.journal;
+        let mut spoiled = None;
+        while let Some(bytes) = read(&self.journal(number))? {
+            let path = self.journal(number);
+            let broken =
+                |line, why| StoreError::Broken { path: path.clone(), line, column: 1, why };
+            if let Some(line) = spoiled {
+                let path = self.journal(number - 1);
+                let why = "half a line, and yet there is a later journal".to_owned();
+                return Err(StoreError::Broken { path, line, column: 1, why });
+            }
+            spoiled = journal::replay(&bytes, &mut saved.model, &mut saved.counters)
+                .map_err(|e| broken(e.line, e.why))?;
+            if let Some(line) = spoiled {
+                warn!(
+                    "{}, line {line}: half a line, of a change that was under way when the host or \
+                     the daemon died; it is left out",
+                    path.display()
+                );
+            }
+            saved.journal = number;
+            number += 1;
+        }
+        Ok(Some(saved))
+    }
+
+    /// Replaces what was saved, journals and all; gives the file's length.
+    pub(crate) fn save(&self, saved: &Saved) -> Result<u64, StoreError> {
+        // Nothing may look as if it went on from the new file.
+        self.remove_journals(|number| number >= saved.journal);
+        self.replace(saved)
+    }
+
+    /// Replaces the state file, and takes away the journals that it makes void.
+    pub(crate) fn replace(&self, saved: &Saved) -> Result<u64, StoreError> {
+        let length =
+            self.write(saved).map_err(|why| StoreError::Write { path: self.path.clone(), why })?;
+        self.remove_journals(|number| number < saved.journal);
+        Ok(length)
+    }
+
+    /// One that stays is void all the same, and goes with the next.
+    fn remove_journals(&self, unwanted: impl Fn(u64) -> bool) {
+        let entries = self.path.parent().and_then(|folder| fs::read_dir(folder).ok());
+        for entry in entries.into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let number = name.to_str().and_then(|name| name.strip_prefix(JOURNAL)?.parse().ok());
+            if number.is_some_and(&unwanted) {
+                fs::remove_file(entry.path()).unwrap_or_default();
+            }
         }
     }
 
-    /// Replaces what was saved.
-    pub(crate) fn save(&self, saved: &Saved) -> Result<(), StoreError> {
-        self.write(saved).map_err(|why| StoreError::Write { path: self.path.clone(), why })
-    }
-
-    fn write(&self, saved: &Saved) -> io::Result<()> {
+    fn write(&self, saved: &Saved) -> io::Result<u64> {
         let mut bytes = serde_json::to_vec_pretty(saved)?;
         bytes.push(b'\n');
         let folder = self.path.parent().expect("the path was made by joining");
@@ -132,7 +191,17 @@ impl Store {
             fs::remove_file(&fresh).unwrap_or_default();
         }
         written?;
-        File::open(folder)?.sync_all()
+        File::open(folder)?.sync_all()?;
+        Ok(bytes.len() as u64)
+    }
+}
+
+/// `None`: there is no such file.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(why) => Err(StoreError::Read { path: path.into(), why }),
     }
 }
 
@@ -161,6 +230,9 @@ fn parse(bytes: &[u8], path: &Path) -> Result<Saved, StoreError> {
 struct Head {
     version: u32,
 }
+
+/// What the names of journals begin with.
+const JOURNAL: &str = "journal.";
 
 /// The layout of the state file.
 pub(crate) const VERSION: u32 = 1;

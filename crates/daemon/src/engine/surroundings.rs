@@ -1,40 +1,68 @@
 //! The host around the engine: next hops, interfaces that come and go, and where programs are put.
 
-use std::net::IpAddr;
+use std::{collections::HashMap, mem, net::Ipv4Addr};
 
 use tracing::info;
-use xlvs_model::{Method, Model};
 
 use crate::{
     engine::{Engine, EngineError, Work},
-    hops::{Host, Sight},
+    hops::{Resolved, Sight},
     plane::Hops,
 };
+
+/// What was seen and is not in the tables yet.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Due {
+    hops: Hops,
+    interfaces: bool,
+    ways: bool,
+}
 
 /// Where the data plane's programs are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Attachment {
     /// Where packets come in; a number of its own tells an interface from a later one of its name.
     interfaces: Vec<(u32, String)>,
-    /// Where answers of servers on this host are rewritten.
+    /// Where the answers of NAT's servers on this very host are rewritten: nowhere, or everywhere.
     answers: Vec<String>,
 }
 
 impl Engine {
     /// The host's routes, neighbours and links as they are now. `ways` says that routes changed.
     pub(crate) fn see(&mut self, sight: Sight, ways: bool) -> Result<(), EngineError> {
-        let host_changed = !sight.host.leads_as(&self.sight.host);
-        let result = self.program(&sight, ways || host_changed);
-        for (address, new) in &sight.servers {
-            let old = self.sight.servers.get(address).map(|r| &r.why);
-            match &new.why {
-                Some(why) if old != Some(&new.why) => info!("server {address}: {why}"),
-                None if old != Some(&None) => info!("server {address}: next hop known"),
-                _ => {}
+        self.due.ways |= ways || !sight.host.leads_as(&self.sight.host);
+        let old_interfaces = self.sight.host.interfaces.values();
+        self.due.interfaces |= !old_interfaces.eq(sight.host.interfaces.values());
+        let settled = sight.servers.iter().filter(|(_, r)| !r.is_asked_for());
+        self.due.hops.extend(settled.map(|(address, r)| (*address, r.hop)));
+        self.sight.host = sight.host;
+        self.note_servers(sight.servers);
+        self.program()
+    }
+
+    /// Keeps what was found of servers, and says what is new of them.
+    fn note_servers(&mut self, servers: HashMap<Ipv4Addr, Resolved>) {
+        let mut news = Vec::new();
+        for (address, new) in servers {
+            // It may have gone while it was looked for.
+            if !self.roster.contains(address) {
+                continue;
+            }
+            let known = new.why.clone();
+            let old = self.sight.servers.insert(address, new);
+            if old.is_none_or(|old| old.why != known) {
+                news.push((address, known));
             }
         }
-        self.sight = sight;
-        result
+        if news.len() > NEWS {
+            let unknown = news.iter().filter(|(_, why)| why.is_some()).count();
+            let known = news.len() - unknown;
+            return info!("next hops: {known} servers' known, {unknown} servers' not known (yet)");
+        }
+        for (address, why) in news {
+            let what = why.map_or_else(|| "next hop known".to_owned(), |why| why.to_string());
+            info!("server {address}: {what}");
+        }
     }
 
     /// Forwards what comes in by those of the wanted interfaces that are there.
@@ -43,7 +71,12 @@ impl Engine {
         let named = |name: &String| host.interfaces.values().find(|i| i.name == *name);
         let present: Vec<_> = self.interfaces.iter().filter_map(named).cloned().collect();
         let wanted = Attachment {
-            answers: answering(&self.model, host),
+            // Clients may be anywhere.
+            answers: if self.roster.is_nat_here(host) {
+                host.interfaces.values().map(|interface| interface.name.clone()).collect()
+            } else {
+                Vec::new()
+            },
             interfaces: present.into_iter().map(|i| (i.ifindex, i.name)).collect(),
         };
         if self.attached.as_ref() == Some(&wanted) {
@@ -64,32 +97,25 @@ impl Engine {
         self.report(Work::Attach, attached);
     }
 
-    fn program(&mut self, sight: &Sight, ways: bool) -> Result<(), EngineError> {
-        let interfaces: Vec<_> = sight.host.interfaces.values().cloned().collect();
-        let settled = sight.servers.iter().filter(|(_, r)| !r.is_asked_for());
-        let hops: Hops = settled.map(|(address, r)| (*address, r.hop)).collect();
-        let old_interfaces = self.sight.host.interfaces.values();
-        let same = old_interfaces.eq(sight.host.interfaces.values());
-        let plane = self.plane()?;
-        if !same {
+    /// Brings the tables up to what was seen. What fails stays due.
+    fn program(&mut self) -> Result<(), EngineError> {
+        let Some(plane) = &mut self.plane else { return Err(EngineError::Detached) };
+        if self.due.interfaces {
+            let interfaces: Vec<_> = self.sight.host.interfaces.values().cloned().collect();
             plane.set_interfaces(&interfaces)?;
+            self.due.interfaces = false;
         }
-        plane.set_hops(&hops)?;
-        if ways {
+        if !self.due.hops.is_empty() {
+            plane.set_hops(&self.due.hops)?;
+            mem::take(&mut self.due.hops);
+        }
+        if self.due.ways {
             plane.bump_routes()?;
+            self.due.ways = false;
         }
         Ok(())
     }
 }
 
-/// The interfaces at which the answers of NAT's servers on this very host are rewritten: all of
-/// them if there is such a server (clients may be anywhere), else none.
-fn answering(model: &Model, host: &Host) -> Vec<String> {
-    let servers = model.services.iter().flat_map(|service| &service.servers);
-    let is_here = |address: IpAddr| address.is_loopback() || host.has_address(address);
-    let mut local = servers.filter(|s| s.method == Method::Masq && is_here(s.key.ip()));
-    if local.next().is_none() {
-        return Vec::new();
-    }
-    host.interfaces.values().map(|interface| interface.name.clone()).collect()
-}
+/// News of more servers at once are said in one line.
+const NEWS: usize = 16;

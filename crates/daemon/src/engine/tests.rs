@@ -30,10 +30,12 @@ fn delete_server(n: u16, server: &str) -> Change {
     Change::DeleteServer { service: service(n), server: server.parse().unwrap() }
 }
 
+const ONE: &str = "10.0.1.1:8080";
+
 struct Bench {
     fake: Fake,
     engine: Engine,
-    servers: watch::Receiver<BTreeSet<Ipv4Addr>>,
+    servers: mpsc::UnboundedReceiver<Shift>,
     wishes: mpsc::Receiver<Wish>,
     dir: tempfile::TempDir,
 }
@@ -48,11 +50,12 @@ impl Bench {
             xdp_mode: XdpMode::Auto,
             connections: 16,
             boot: None,
+            journal: 0,
             counters: Baselines::default(),
             model: Model::default(),
         };
         let saving = Some(Saving { store: Store::new(dir.path(), "default"), rest });
-        let (publish, servers) = watch::channel(BTreeSet::new());
+        let (publish, servers) = mpsc::unbounded_channel();
         let (wish, wishes) = mpsc::channel(4);
         let plane = Box::new(fake.clone());
         let interfaces = vec!["eth0".into()];
@@ -81,8 +84,11 @@ fn changes_reach_the_plane_the_disk_and_the_watcher() {
     assert_eq!(told.applied.last().unwrap().services[0].servers.len(), 1);
     assert_eq!(bench.saved(), *told.applied.last().unwrap());
     drop(told);
-    let wanted = bench.servers.borrow_and_update().clone();
-    assert_eq!(wanted, BTreeSet::from([Ipv4Addr::new(10, 0, 1, 1)]));
+    let wanted = bench.servers.try_recv().unwrap();
+    assert_eq!(wanted, Shift { added: vec![Ipv4Addr::new(10, 0, 1, 1)], gone: Vec::new() });
+    let same_address = [add_service(81), add_server(81, "10.0.1.1:8080"), delete_server(80, ONE)];
+    bench.engine.change(&same_address).unwrap();
+    assert!(bench.servers.try_recv().is_err(), "nothing new to look for");
 }
 
 #[test]
@@ -93,6 +99,35 @@ fn changes_that_may_go_together_do() {
     assert_eq!(bench.applied() - before, 1, "a restored file is one change of the tables");
     bench.engine.change(&[add_service(80)]).unwrap();
     assert_eq!(bench.applied() - before, 1, "a refused change touches nothing");
+}
+
+#[test]
+fn the_plane_is_told_what_differs() {
+    let mut bench = Bench::new();
+    bench.engine.change(&[add_service(80), add_service(81), add_service(82)]).unwrap();
+    bench.engine.change(&[add_server(81, ONE), add_service(80)]).unwrap();
+    bench.engine.change(&[Change::Clear]).unwrap();
+    let told = bench.fake.told();
+    let touched: Vec<Option<Vec<u16>>> = told
+        .touched
+        .iter()
+        .map(|t| t.as_ref().map(|t| t.iter().map(ServiceKey::port).collect()))
+        .collect();
+    let expected = [None, Some(vec![80, 81, 82]), Some(vec![81]), Some(vec![80, 81, 82])];
+    assert_eq!(touched, expected);
+}
+
+#[test]
+fn a_change_is_a_line_and_not_the_whole_state() {
+    let mut bench = Bench::new();
+    let file = bench.dir.path().join("default/state.json");
+    let before = fs::read(&file).unwrap();
+    bench.engine.change(&[add_service(80), add_service(80), add_server(80, ONE)]).unwrap();
+    bench.engine.change(&[delete_server(80, ONE)]).unwrap();
+    assert_eq!(fs::read(&file).unwrap(), before);
+    let journal = fs::read_to_string(bench.dir.path().join("default/journal.1")).unwrap();
+    assert_eq!(journal.lines().count(), 2);
+    assert_eq!(bench.saved(), *bench.fake.told().applied.last().unwrap());
 }
 
 #[test]
@@ -155,16 +190,20 @@ fn a_failing_plane_changes_nothing() {
 #[test]
 fn what_cannot_be_saved_is_in_force_and_said_and_saved_later() {
     let mut bench = Bench::new();
-    let obstacle = bench.dir.path().join("default/state.json.new");
-    fs::create_dir(&obstacle).unwrap();
+    // Folders where the journal and the next state file should go.
+    let [file, journal] = ["default/state.json.new", "default/journal.1"];
+    let [file, journal] = [file, journal].map(|name| bench.dir.path().join(name));
+    fs::create_dir(&file).unwrap();
+    fs::create_dir(&journal).unwrap();
     let outcome = bench.engine.change(&[add_service(80)]).unwrap();
     let why = outcome.not_saved.unwrap();
     assert!(why.contains("state.json") && why.contains("old state is kept"), "{why}");
     assert_eq!(bench.engine.services().unwrap().len(), 1, "in force");
     assert_eq!(bench.engine.survey().unwrap().not_saved, Some(why));
+    fs::remove_dir(&journal).unwrap();
     assert_eq!(bench.saved().services.len(), 0, "the old file is whole");
 
-    fs::remove_dir(&obstacle).unwrap();
+    fs::remove_dir(&file).unwrap();
     bench.engine.tick();
     assert_eq!(bench.saved().services.len(), 1);
     assert_eq!(bench.engine.survey().unwrap().not_saved, None);
@@ -193,6 +232,36 @@ fn sight(hop: Hop, why: Option<Unresolved>) -> Sight {
 fn neighbour() -> Hop {
     let source = Ipv4Addr::new(10, 0, 1, 254);
     Hop::Neighbour { ifindex: 4, dmac: [2, 0, 0, 0, 0, 9], smac: [2; 6], mtu: 1500, source }
+}
+
+#[test]
+fn a_hop_that_could_not_be_programmed_stays_due() {
+    let mut bench = Bench::new();
+    let server = Ipv4Addr::new(10, 0, 1, 1);
+    bench.fake.told().failing = Some("bpf: EIO".into());
+    bench.engine.look_around(sight(neighbour(), None), true);
+    bench.fake.told().failing = None;
+    // The next look has nothing new to tell.
+    let quiet = Sight { host: sight(neighbour(), None).host, ..Sight::default() };
+    bench.engine.look_around(quiet, false);
+    let told = bench.fake.told();
+    assert_eq!(told.hops[&server], neighbour());
+    assert_eq!((told.interfaces.len(), told.bumps), (1, 1));
+}
+
+#[test]
+fn a_server_is_waited_for_until_its_hop_is_known() {
+    let mut bench = Bench::new();
+    let servers = BTreeSet::from([Ipv4Addr::new(10, 0, 1, 1), Ipv4Addr::new(10, 0, 1, 9)]);
+    let open = |bench: &Bench| bench.engine.unsettled(servers.clone()).len();
+    assert_eq!(open(&bench), 0, "they are no servers");
+    bench.engine.change(&[add_service(80), add_server(80, ONE)]).unwrap();
+    assert_eq!(open(&bench), 1, "nobody looked yet");
+    bench.engine.look_around(sight(neighbour(), None), false);
+    assert_eq!(open(&bench), 0);
+    bench.engine.change(&[delete_server(80, ONE)]).unwrap();
+    bench.engine.change(&[add_server(80, ONE)]).unwrap();
+    assert_eq!(open(&bench), 1, "it was not watched meanwhile");
 }
 
 #[test]

@@ -3,12 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use xlvs_api::{NextHop, ServerView, ServiceView};
-use xlvs_model::{Method, Model, Server, ServiceKey};
+use xlvs_model::{Method, Model, Server};
 
 use crate::{
     engine::{Engine, EngineError},
-    hops::{Host, Resolved},
-    plane::{Hop, PlaneStatus},
+    hops::{Host, Resolved, Sight, Unresolved},
+    plane::{Hop, PlaneStatus, ServerCounters},
 };
 
 /// What `GET /v1/status` and its warnings are made of.
@@ -31,13 +31,13 @@ pub(crate) struct Survey {
 impl Engine {
     /// `GET /v1/services`.
     pub(crate) fn services(&mut self) -> Result<Vec<ServiceView>, EngineError> {
-        self.plane()?;
-        let services = self.model.services.clone();
-        let mut views = Vec::with_capacity(services.len());
-        for service in &services {
-            let servers = service.servers.iter().map(|server| self.server(&service.key, server));
-            let servers = servers.collect::<Result<_, _>>()?;
-            let stats = self.plane()?.service_stats(&service.key)?;
+        let Some(plane) = &mut self.plane else { return Err(EngineError::Detached) };
+        let mut views = Vec::with_capacity(self.model.services.len());
+        for service in &self.model.services {
+            let counted = plane.counters(service)?;
+            let servers = service.servers.iter().zip(counted.servers);
+            let servers = servers.map(|(server, counted)| view(&self.sight, server, counted));
+            let (stats, servers) = (counted.stats, servers.collect());
             views.push(ServiceView { stats, servers, ..ServiceView::new(service) });
         }
         Ok(views)
@@ -46,10 +46,10 @@ impl Engine {
     /// For `GET /v1/status`.
     pub(crate) fn survey(&mut self) -> Result<Survey, EngineError> {
         let plane = self.plane()?.status()?;
-        let unresolved = super::real_servers(&self.model)
-            .into_iter()
-            .filter_map(|address| Some((address, self.resolved(address).why?.to_string())))
-            .collect();
+        let known = &self.sight.servers;
+        let why = |address: &Ipv4Addr| known.get(address).map_or(PENDING, |r| r.why.as_ref());
+        let unresolved = self.roster.addresses();
+        let unresolved = unresolved.filter_map(|a| Some((a, why(&a)?.to_string()))).collect();
         Ok(Survey {
             model: self.model.clone(),
             host: self.sight.host.clone(),
@@ -59,24 +59,15 @@ impl Engine {
             troubles: self.troubles.values().cloned().collect(),
         })
     }
+}
 
-    fn server(&mut self, key: &ServiceKey, server: &Server) -> Result<ServerView, EngineError> {
-        let counters = self.plane()?.server_counters(key, &server.key)?;
-        let next_hop = match server.key.ip() {
-            IpAddr::V4(address) => next_hop(&self.resolved(address)),
-            IpAddr::V6(_) => NextHop::Unresolved { why: "IPv6 is not forwarded yet".into() },
-        };
-        Ok(ServerView {
-            active: counters.active,
-            inactive: counters.inactive,
-            stats: counters.stats,
-            ..ServerView::new(server, next_hop)
-        })
-    }
-
-    fn resolved(&self, address: Ipv4Addr) -> Resolved {
-        self.sight.servers.get(&address).cloned().unwrap_or(Resolved::PENDING)
-    }
+fn view(sight: &Sight, server: &Server, counted: ServerCounters) -> ServerView {
+    let next_hop = match server.key.ip() {
+        IpAddr::V4(address) => next_hop(sight.servers.get(&address).unwrap_or(&Resolved::PENDING)),
+        IpAddr::V6(_) => NextHop::Unresolved { why: "IPv6 is not forwarded yet".into() },
+    };
+    let ServerCounters { active, inactive, stats } = counted;
+    ServerView { active, inactive, stats, ..ServerView::new(server, next_hop) }
 }
 
 impl Survey {
@@ -100,3 +91,6 @@ fn next_hop(resolved: &Resolved) -> NextHop {
         },
     }
 }
+
+/// Nobody looked for it yet.
+const PENDING: Option<&Unresolved> = Some(&Unresolved::Pending);

@@ -7,7 +7,10 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
-use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
+use futures_util::{
+    StreamExt, TryStreamExt,
+    stream::{self, BoxStream},
+};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     address::{AddressAttribute, AddressMessage},
@@ -167,6 +170,15 @@ impl Netlink {
         }
     }
 
+    /// The ways to many addresses, in any order.
+    pub(crate) async fn routes(
+        &self,
+        addresses: Vec<Ipv4Addr>,
+    ) -> Result<Vec<(Ipv4Addr, Route)>, Error> {
+        let ask = async |address| Ok((address, self.route(address).await?));
+        stream::iter(addresses).map(ask).buffer_unordered(ASKED_AT_ONCE).try_collect().await
+    }
+
     /// Has the kernel find a neighbour, or confirm one: `ip neighbour replace ... use`.
     pub(crate) async fn ask(&self, ifindex: u32, address: Ipv4Addr) -> Result<(), Error> {
         self.handle
@@ -309,6 +321,9 @@ fn route(message: &RouteMessage) -> Route {
     }
     oif.map_or(Route::None, |ifindex| Route::Via { ifindex, gateway, source, mtu })
 }
+
+/// Questions for routes that are under way together.
+const ASKED_AT_ONCE: usize = 32;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! Keeps the next hops of real servers fresh: looks at once when the kernel reports a change (a few
 //! milliseconds' worth of reports at a time), when the set of servers changes, and every few
-//! seconds in any case. The periodic look also has the kernel confirm each neighbour, so that none
+//! seconds in any case; what a look costs is `ways`' business. The periodic look also has the kernel confirm each neighbour, so that none
 //! grows stale while its server is in use.
 
 use std::{
@@ -12,7 +12,7 @@ use std::{
 use futures_util::{StreamExt, stream::BoxStream};
 use rtnetlink::Error;
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, oneshot},
     time::{self, MissedTickBehavior},
 };
 use tracing::{debug, warn};
@@ -20,9 +20,10 @@ use tracing::{debug, warn};
 use crate::{
     engine::Engine,
     hops::{
-        Host, Netlink, Resolved, Unresolved,
-        decide::{Link, Neighbour, decide, next},
+        Host, Netlink, Resolved,
+        decide::Link,
         netlink::{Changed, probe},
+        ways::{Occasion, Shift, Ways},
     },
     owner::Owner,
 };
@@ -32,17 +33,8 @@ use crate::{
 pub(crate) struct Sight {
     /// The host as it is.
     pub(crate) host: Host,
-    /// The hop of each real server.
+    /// The hops of real servers that are not what they were.
     pub(crate) servers: HashMap<Ipv4Addr, Resolved>,
-}
-
-/// Why there is a look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Occasion {
-    /// Something changed: only neighbours that nobody asked for yet are asked for.
-    Change,
-    /// It is time: every neighbour in use is asked for, to keep it confirmed.
-    Periodic,
 }
 
 /// What others ask of the watcher.
@@ -50,7 +42,7 @@ pub(crate) enum Occasion {
 pub(crate) enum Wish {
     /// The data plane misses this neighbour.
     Neighbour(u32, Ipv4Addr),
-    /// Tell when none of these is still being asked for.
+    /// Tell when it is known where to send for each of these, or that it is not known.
     Settled(BTreeSet<Ipv4Addr>, oneshot::Sender<()>),
 }
 
@@ -58,20 +50,22 @@ pub(crate) enum Wish {
 pub(crate) struct Watcher {
     netlink: Netlink,
     changes: BoxStream<'static, Changed>,
-    servers: watch::Receiver<BTreeSet<Ipv4Addr>>,
+    ways: Ways,
+    servers: mpsc::UnboundedReceiver<Shift>,
     wishes: mpsc::Receiver<Wish>,
     waiting: Vec<(BTreeSet<Ipv4Addr>, oneshot::Sender<()>)>,
 }
 
 impl Watcher {
-    /// Of what `servers` holds at any time.
+    /// Of the servers of `ways`, and what `servers` says of them from now on.
     pub(crate) fn new(
         netlink: Netlink,
         changes: BoxStream<'static, Changed>,
-        servers: watch::Receiver<BTreeSet<Ipv4Addr>>,
+        ways: Ways,
+        servers: mpsc::UnboundedReceiver<Shift>,
         wishes: mpsc::Receiver<Wish>,
     ) -> Self {
-        Self { netlink, changes, servers, wishes, waiting: Vec::new() }
+        Self { netlink, changes, ways, servers, wishes, waiting: Vec::new() }
     }
 
     /// Looks until the owner is gone. The first look is done at once.
@@ -80,15 +74,21 @@ impl Watcher {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let (occasion, ways) = tokio::select! {
-                _ = ticks.tick() => (Occasion::Periodic, false),
+                _ = ticks.tick() => {
+                    self.ways.doubt_some(ROUTES_AT_ONCE);
+                    (Occasion::Periodic, false)
+                }
                 change = self.changes.next() => {
                     let Some(change) = change else { return warn!("rtnetlink hung up") };
-                    (Occasion::Change, self.gather(change).await)
-                }
-                changed = self.servers.changed() => {
-                    if changed.is_err() {
-                        return;
+                    let ways = self.gather(change).await;
+                    if ways {
+                        self.ways.doubt_all();
                     }
+                    (Occasion::Change, ways)
+                }
+                shift = self.servers.recv() => {
+                    let Some(shift) = shift else { return };
+                    self.ways.shift(&shift);
                     (Occasion::Change, false)
                 }
                 wish = self.wishes.recv() => {
@@ -98,6 +98,8 @@ impl Watcher {
                     }
                     (Occasion::Change, false)
                 }
+                // Other routes are still to be asked for; between the pieces others have their turn.
+                () = std::future::ready(()), if self.ways.in_doubt() => (Occasion::Change, false),
             };
             if !self.round(&owner, occasion, ways).await {
                 return;
@@ -107,21 +109,26 @@ impl Watcher {
 
     /// One look, told to the engine. False when the engine is gone.
     async fn round(&mut self, owner: &Owner<Engine>, occasion: Occasion, ways: bool) -> bool {
-        let servers = self.servers.borrow_and_update().clone();
-        let sight = match look(&self.netlink, &servers, occasion).await {
+        while let Ok(shift) = self.servers.try_recv() {
+            self.ways.shift(&shift);
+        }
+        let sight = match look(&self.netlink, &mut self.ways, ROUTES_AT_ONCE, occasion).await {
             Ok(sight) => sight,
             Err(e) => {
                 warn!("cannot read routes and neighbours: {e}");
+                time::sleep(TROUBLE_PAUSE).await;
                 return true;
             }
         };
-        let busy = still_asked(&sight);
         let told = owner.ask(move |engine| engine.look_around(sight, ways)).await.is_some();
-        let settled = self.waiting.extract_if(.., |(of, _)| of.is_disjoint(&busy));
-        for (_, tell) in settled {
+        let open = &self.ways;
+        let is_settled = |of: &BTreeSet<Ipv4Addr>| !of.iter().any(|address| open.is_open(*address));
+        for (_, tell) in self.waiting.extract_if(.., |(of, _)| is_settled(of)) {
             // Whoever waited may have given up.
             tell.send(()).unwrap_or_default();
         }
+        // Nobody waits for those who gave up.
+        self.waiting.retain(|(_, tell)| !tell.is_closed());
         told
     }
 
@@ -161,49 +168,38 @@ impl Watcher {
     }
 }
 
-/// Looks once, and asks for the neighbours that need it.
+/// Looks once, and asks for the neighbours that need it. Asks for so many routes at most.
 pub(crate) async fn look(
     netlink: &Netlink,
-    servers: &BTreeSet<Ipv4Addr>,
+    ways: &mut Ways,
+    routes: usize,
     occasion: Occasion,
 ) -> Result<Sight, Error> {
     let host = netlink.host().await?;
-    let mut sight = Sight { host, servers: HashMap::with_capacity(servers.len()) };
-    let mut asked = BTreeSet::new();
-    for &server in servers {
-        let route = netlink.route(server).await?;
-        let (link, neighbour) = match next(server, &route) {
-            Some((ifindex, who)) => (sight.host.link(ifindex), sight.host.neighbour(ifindex, who)),
-            None => (Link::Gone, Neighbour::Absent),
-        };
-        let resolved = decide(server, &route, link, neighbour);
-        let absent = matches!(resolved.why, Some(Unresolved::Asking(..)));
-        if let Some((ifindex, who)) = resolved.ask
-            && (occasion == Occasion::Periodic || absent)
-            && asked.insert((ifindex, who))
-        {
-            if let Err(e) = netlink.ask(ifindex, who).await {
-                debug!("cannot ask for neighbour {who} on interface {ifindex}: {e}");
-            }
-            if let Link::Ethernet(interface) = link
-                && !sight.host.confirmed.contains(&(ifindex, who))
-            {
-                probe(interface, who);
-            }
+    let routes = netlink.routes(ways.doubtful(routes)).await?;
+    let news = ways.learn(&host, routes, occasion);
+    for (ifindex, who) in news.asks {
+        if let Err(e) = netlink.ask(ifindex, who).await {
+            debug!("cannot ask for neighbour {who} on interface {ifindex}: {e}");
         }
-        sight.servers.insert(server, resolved);
+        if let Link::Ethernet(interface) = host.link(ifindex)
+            && !host.confirmed.contains(&(ifindex, who))
+        {
+            probe(interface, who);
+        }
     }
-    Ok(sight)
-}
-
-fn still_asked(sight: &Sight) -> BTreeSet<Ipv4Addr> {
-    let asked = sight.servers.iter().filter(|(_, r)| r.is_asked_for());
-    asked.map(|(address, _)| *address).collect()
+    Ok(Sight { host, servers: news.servers })
 }
 
 /// Shorter than the 5 s for which the kernel takes a neighbour's last use as recent
 /// (`delay_first_probe_time`): a neighbour in use is then confirmed again without a gap.
 const PERIOD: Duration = Duration::from_secs(4);
+
+/// Routes that are asked for in one look: some ten milliseconds' worth.
+const ROUTES_AT_ONCE: usize = 1024;
+
+/// How long to wait when the kernel does not answer.
+const TROUBLE_PAUSE: Duration = Duration::from_millis(200);
 
 /// One event seldom comes alone.
 const DEBOUNCE: Duration = Duration::from_millis(5);

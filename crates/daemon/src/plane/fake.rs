@@ -2,12 +2,16 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use xlvs_model::Server;
+
 use super::*;
 
 /// What the fake was told.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     pub(crate) applied: Vec<Model>,
+    /// With each model, what was said to differ.
+    pub(crate) touched: Vec<Option<Touched>>,
     pub(crate) hops: Hops,
     pub(crate) interfaces: Vec<Interface>,
     pub(crate) attached: Vec<(Vec<String>, Vec<String>)>,
@@ -20,6 +24,8 @@ pub(crate) struct Told {
     /// The sweep frees something.
     pub(crate) frees: bool,
     pub(crate) baselines: Baselines,
+    /// The baselines that were asked for.
+    pub(crate) known: Baselines,
     /// More servers than this are too many.
     pub(crate) room: Option<usize>,
     /// Every call fails with this.
@@ -50,13 +56,14 @@ impl Plane for Fake {
         Ok(())
     }
 
-    fn apply(&mut self, model: &Model) -> Result<(), PlaneError> {
+    fn apply(&mut self, model: &Model, touched: Option<&Touched>) -> Result<(), PlaneError> {
         let mut told = self.works()?;
         let servers: usize = model.services.iter().map(|s| s.servers.len()).sum();
         if told.room.is_some_and(|room| servers > room) {
             return Err(PlaneError::Full(format!("{servers} servers")));
         }
         told.applied.push(model.clone());
+        told.touched.push(touched.cloned());
         Ok(())
     }
 
@@ -75,19 +82,14 @@ impl Plane for Fake {
         Ok(())
     }
 
-    fn server_counters(
-        &mut self,
-        _service: &ServiceKey,
-        server: &ServerKey,
-    ) -> Result<ServerCounters, PlaneError> {
+    fn counters(&mut self, service: &Service) -> Result<ServiceCounters, PlaneError> {
         drop(self.works()?);
-        let stats = Stats { connections: server.port().into(), ..Stats::default() };
-        Ok(ServerCounters { active: 2, inactive: 3, stats })
-    }
-
-    fn service_stats(&mut self, service: &ServiceKey) -> Result<Stats, PlaneError> {
-        drop(self.works()?);
-        Ok(Stats { in_packets: service.port().into(), ..Stats::default() })
+        let counters = |server: &Server| {
+            let stats = Stats { connections: server.key.port().into(), ..Stats::default() };
+            ServerCounters { active: 2, inactive: 3, stats }
+        };
+        let stats = Stats { in_packets: service.key.port().into(), ..Stats::default() };
+        Ok(ServiceCounters { stats, servers: service.servers.iter().map(counters).collect() })
     }
 
     fn zero(&mut self, service: Option<&ServiceKey>) -> Result<(), PlaneError> {
@@ -109,6 +111,15 @@ impl Plane for Fake {
 
     fn baselines(&self) -> Baselines {
         self.told().baselines.clone()
+    }
+
+    fn changed_baselines(&mut self) -> BTreeMap<ServiceKey, ServiceBase> {
+        let mut told = self.told();
+        let mut changed = told.baselines.services.clone();
+        let now = told.baselines.clone();
+        let known = std::mem::replace(&mut told.known, now);
+        changed.retain(|key, base| known.services.get(key) != Some(base));
+        changed
     }
 
     fn sweep(&mut self, _budget: usize) -> Result<bool, PlaneError> {

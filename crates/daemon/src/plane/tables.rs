@@ -1,11 +1,16 @@
 //! The data plane's crate as the daemon's [`Plane`], over either home of the tables.
 
+use std::collections::BTreeMap;
+
 use tracing::{info, warn};
 use xlvs_api::{ConnectionView, Connections, InterfaceView, Stats, virtual_end};
-use xlvs_dataplane::{Attached, Baselines, Dataplane, Error, Home, Totals, XdpMode};
-use xlvs_model::{Model, ServerKey, ServiceKey};
+use xlvs_dataplane::{Attached, Baselines, Dataplane, Error, Home, ServiceBase, Totals, XdpMode};
+use xlvs_model::{Model, Service, ServiceKey, Touched};
 
-use super::{Filter, Hops, Interface, Notice, Plane, PlaneError, PlaneStatus, ServerCounters};
+use super::{
+    Filter, Hops, Interface, Notice, Plane, PlaneError, PlaneStatus, ServerCounters,
+    ServiceCounters,
+};
 
 /// A home whose programs can be put on interfaces.
 pub(crate) trait Programs: Home + Send {
@@ -64,8 +69,12 @@ impl<H: Programs> Plane for Tables<H> {
         Ok(())
     }
 
-    fn apply(&mut self, model: &Model) -> Result<(), PlaneError> {
-        Ok(self.plane.apply(model)?)
+    fn apply(&mut self, model: &Model, touched: Option<&Touched>) -> Result<(), PlaneError> {
+        let applied = match touched {
+            Some(touched) => self.plane.apply_touched(model, touched),
+            None => self.plane.apply(model),
+        };
+        Ok(applied?)
     }
 
     fn set_hops(&mut self, hops: &Hops) -> Result<(), PlaneError> {
@@ -86,18 +95,13 @@ impl<H: Programs> Plane for Tables<H> {
         Ok(self.plane.bump_routes()?)
     }
 
-    fn server_counters(
-        &mut self,
-        service: &ServiceKey,
-        server: &ServerKey,
-    ) -> Result<ServerCounters, PlaneError> {
-        let counters = self.plane.server_counters(service, server)?;
-        let xlvs_dataplane::LiveCount { active, inactive } = counters.live;
-        Ok(ServerCounters { active, inactive, stats: stats(counters.totals) })
-    }
-
-    fn service_stats(&mut self, service: &ServiceKey) -> Result<Stats, PlaneError> {
-        Ok(stats(self.plane.service_totals(service)?))
+    fn counters(&mut self, service: &Service) -> Result<ServiceCounters, PlaneError> {
+        let (sum, servers) = self.plane.counters(service)?;
+        let of = |counters: xlvs_dataplane::ServerCounters| {
+            let xlvs_dataplane::LiveCount { active, inactive } = counters.live;
+            ServerCounters { active, inactive, stats: stats(counters.totals) }
+        };
+        Ok(ServiceCounters { stats: stats(sum), servers: servers.into_iter().map(of).collect() })
     }
 
     fn zero(&mut self, service: Option<&ServiceKey>) -> Result<(), PlaneError> {
@@ -139,6 +143,10 @@ impl<H: Programs> Plane for Tables<H> {
 
     fn baselines(&self) -> Baselines {
         self.plane.baselines().clone()
+    }
+
+    fn changed_baselines(&mut self) -> BTreeMap<ServiceKey, ServiceBase> {
+        self.plane.changed_baselines()
     }
 
     fn sweep(&mut self, budget: usize) -> Result<bool, PlaneError> {
@@ -237,12 +245,10 @@ mod tests {
     #[test]
     fn it_carries_out_a_model_and_shows_it() {
         let mut plane = plane(8);
-        plane.apply(&model(2)).unwrap();
-        let service = model(2).services[0].key;
-        let server = "10.0.1.1:80".parse().unwrap();
-        let counters = plane.server_counters(&service, &server).unwrap();
-        assert_eq!(counters, ServerCounters::default());
-        assert_eq!(plane.service_stats(&service).unwrap(), Stats::default());
+        plane.apply(&model(2), None).unwrap();
+        let counters = plane.counters(&model(2).services[0]).unwrap();
+        assert_eq!(counters.stats, Stats::default());
+        assert_eq!(counters.servers, [ServerCounters::default(); 2]);
         assert_eq!(plane.connections(&Filter::default(), 9).unwrap(), Connections::default());
         let status = plane.status().unwrap();
         assert_eq!((status.entries, status.capacity), (0, 64));
@@ -254,7 +260,7 @@ mod tests {
     #[test]
     fn full_tables_are_told_from_failures() {
         let mut plane = plane(2);
-        assert!(matches!(plane.apply(&model(3)), Err(PlaneError::Full(_))));
-        plane.apply(&model(2)).unwrap();
+        assert!(matches!(plane.apply(&model(3), None), Err(PlaneError::Full(_))));
+        plane.apply(&model(2), None).unwrap();
     }
 }

@@ -92,8 +92,12 @@ async fn services(State(app): Shared) -> Answer<Vec<ServiceView>> {
 async fn changes(State(app): Shared, body: Result<Bytes, BytesRejection>) -> Answer<Outcome> {
     let changes: Vec<Change> = read(body)?;
     let added = added_servers(&changes);
-    let outcome = ask(&app, move |engine| engine.change(&changes)).await?;
-    settle(&app, added).await;
+    let change = move |engine: &mut Engine| {
+        let outcome = engine.change(&changes)?;
+        Ok((outcome, engine.unsettled(added)))
+    };
+    let (outcome, unsettled) = ask(&app, change).await?;
+    settle(&app, unsettled).await;
     Ok(Json(outcome))
 }
 
@@ -159,10 +163,10 @@ async fn ask<T: Send + 'static>(
 }
 
 /// Waits a moment for the neighbours of servers that were just added, so that the first packet
-/// after
-/// `ipvsadm -a` finds its way. A server that does not answer is no reason to wait for long.
+/// after `ipvsadm -a` finds its way. A server that does not answer is no reason to wait for long,
+/// nor are many servers: they are found while more are added.
 async fn settle(app: &App, added: BTreeSet<std::net::Ipv4Addr>) {
-    if added.is_empty() {
+    if added.is_empty() || added.len() > SETTLE_FOR_AT_MOST {
         return;
     }
     let (tell, told) = oneshot::channel();
@@ -257,6 +261,9 @@ const DEFAULT_CONNECTIONS: usize = 10_000;
 
 /// Connections in an answer, at most.
 const MAX_CONNECTIONS: usize = 1_000_000;
+
+/// Servers that an answer waits for.
+const SETTLE_FOR_AT_MOST: usize = 64;
 
 /// How long an answer waits for new neighbours. On a link they take a millisecond.
 const SETTLE_AT_MOST: Duration = Duration::from_millis(300);

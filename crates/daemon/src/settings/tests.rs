@@ -35,6 +35,7 @@ fn saved(interfaces: &[&str], boot: Option<&str>) -> Saved {
         xdp_mode: XdpMode::Generic,
         connections: 4096,
         boot: boot.map(ToOwned::to_owned),
+        journal: 0,
         counters: Baselines::default(),
         model,
     }

@@ -19,6 +19,7 @@ fn saved(services: u16) -> Saved {
         xdp_mode: XdpMode::Auto,
         connections: 4096,
         boot: None,
+        journal: 0,
         counters: Baselines::default(),
         model,
     }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::UnixStream,
-    sync::watch,
 };
 use xlvs_model::Model;
 
@@ -24,7 +23,7 @@ impl Served {
     fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let fake = Fake::default();
-        let (publish, _) = watch::channel(BTreeSet::new());
+        let (publish, _) = mpsc::unbounded_channel();
         let (wishes, granted) = mpsc::channel(4);
         let plane = Box::new(fake.clone());
         let engine =
