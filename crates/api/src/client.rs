@@ -14,7 +14,7 @@ use tokio::{net::UnixStream, runtime, time};
 use xlvs_model::{Change, ServerKey, ServiceKey, SyncDaemon, Timeouts};
 
 use crate::{
-    ApiError, Connections, Outcome, ServiceView, Status, Zero,
+    AccessEntry, ApiError, Connections, Outcome, ServiceView, SettingsView, Status, Zero,
     target::{Candidate, Target},
 };
 
@@ -31,6 +31,10 @@ pub trait Director {
     fn zero(&mut self, what: Zero) -> Result<(), ClientError>;
     /// The timeouts in force.
     fn timeouts(&mut self) -> Result<Timeouts, ClientError>;
+    /// All settings.
+    fn settings(&mut self) -> Result<SettingsView, ClientError>;
+    /// Which clients may connect.
+    fn access(&mut self) -> Result<Vec<AccessEntry>, ClientError>;
     /// The connection sync daemons.
     fn sync(&mut self) -> Result<Vec<SyncDaemon>, ClientError>;
     /// The connections that a filter lets through.
@@ -222,6 +226,14 @@ impl Director for Client {
 
     fn timeouts(&mut self) -> Result<Timeouts, ClientError> {
         self.get("/v1/timeouts")
+    }
+
+    fn settings(&mut self) -> Result<SettingsView, ClientError> {
+        self.get("/v1/settings")
+    }
+
+    fn access(&mut self) -> Result<Vec<AccessEntry>, ClientError> {
+        self.get("/v1/access")
     }
 
     fn sync(&mut self) -> Result<Vec<SyncDaemon>, ClientError> {

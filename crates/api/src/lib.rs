@@ -3,9 +3,11 @@
 
 mod client;
 pub mod memory;
+mod settings;
 mod target;
 mod types;
 
 pub use client::{Client, ClientError, Director, Filter};
+pub use settings::{AccessEntry, EffectView, SettingView, SettingsView};
 pub use target::Target;
 pub use types::*;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use xlvs_model::{Change, Fault, Model, ServerKey, ServiceKey, SyncDaemon, Timeouts};
 
 use crate::{
-    ApiError, ClientError, ConnectionView, Connections, Director, Filter, NextHop, Outcome, Rate,
-    ServerView, ServiceView, Stats, Status, Zero,
+    AccessEntry, ApiError, ClientError, ConnectionView, Connections, Director, Filter, NextHop,
+    Outcome, Rate, ServerView, ServiceView, SettingsView, Stats, Status, Zero,
 };
 
 /// Holds what it is told; what packets would have done is put in by hand.
@@ -84,6 +84,14 @@ impl Director for Memory {
 
     fn timeouts(&mut self) -> Result<Timeouts, ClientError> {
         Ok(self.model.timeouts)
+    }
+
+    fn settings(&mut self) -> Result<SettingsView, ClientError> {
+        Ok((&self.model.settings).into())
+    }
+
+    fn access(&mut self) -> Result<Vec<AccessEntry>, ClientError> {
+        Ok(AccessEntry::all(&self.model))
     }
 
     fn sync(&mut self) -> Result<Vec<SyncDaemon>, ClientError> {

@@ -7,6 +7,8 @@
 //! | `POST /v1/changes` | `Vec<Change>` | [`Outcome`]: each change on its own, in order |
 //! | `POST /v1/zero` | [`Zero`] | `{}` or [`ApiError`] 404 |
 //! | `GET /v1/timeouts` | - | `xlvs_model::Timeouts` |
+//! | `GET /v1/settings` | - | [`SettingsView`](crate::SettingsView) |
+//! | `GET /v1/access` | - | `Vec<`[`AccessEntry`](crate::AccessEntry)`>`: who may connect |
 //! | `GET /v1/sync` | - | `Vec<xlvs_model::SyncDaemon>`, the master first |
 //! | `GET /v1/connections?service=&server=&state=&limit=` | - | [`Connections`] |
 //! | `POST /v1/detach` | - | `{}`; the daemon takes everything out of the kernel and ends |

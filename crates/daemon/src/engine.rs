@@ -14,7 +14,7 @@ use std::{
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
-use xlvs_api::{Connections, Outcome};
+use xlvs_api::{AccessEntry, Connections, Outcome, SettingsView};
 use xlvs_model::{Change, Fault, Model, ServiceKey, SyncDaemon, Timeouts};
 
 use self::{
@@ -154,6 +154,16 @@ impl Engine {
     /// The connection sync daemons that were asked for.
     pub(crate) fn sync(&self) -> Vec<SyncDaemon> {
         self.model.sync.clone()
+    }
+
+    /// All settings.
+    pub(crate) fn settings(&self) -> SettingsView {
+        (&self.model.settings).into()
+    }
+
+    /// Which clients may connect.
+    pub(crate) fn access(&self) -> Vec<AccessEntry> {
+        AccessEntry::all(&self.model)
     }
 
     /// The timeouts in force.

@@ -1,5 +1,7 @@
 //! What needs a person, as sentences for `GET /v1/status`: pure.
 
+mod settings;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use xlvs_dataplane::LeftOut;
@@ -56,6 +58,7 @@ pub(crate) fn warnings(facts: &Facts<'_>) -> Vec<String> {
     }
     list.extend(missing_addresses(facts));
     list.extend(left_out(&survey.model));
+    list.extend(settings::without_effect(&survey.model));
     list.extend(merged(facts));
     list.extend(survey.plane.notes.iter().cloned());
     list.extend(facts.standing.iter().cloned());

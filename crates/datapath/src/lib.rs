@@ -28,6 +28,7 @@ mod home;
 mod icmp;
 mod parse;
 mod pipeline;
+pub mod policy;
 mod reason;
 pub mod state;
 pub mod tables;

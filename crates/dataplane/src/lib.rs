@@ -20,7 +20,9 @@ mod sweep;
 mod sys;
 
 pub use arp::arp_probe;
-pub use compile::{Hop, LeftOut, left_out};
+pub use compile::{
+    Hop, LeftOut, access, defence_modes, free_pages, left_out, policy, service_policy,
+};
 pub use conns::{Connection, Filter};
 pub use counters::{Base, Baselines, ServerCounters, ServiceBase, Totals};
 pub use error::Error;

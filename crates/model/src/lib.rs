@@ -24,7 +24,9 @@ pub use change::{Change, Model};
 pub use edit::{Edit, Touched};
 pub use fault::Fault;
 pub use key::{Family, ParseKeyError, Protocol, ServiceKey};
-pub use limits::{Access, ClientLimit, ClientRate, Limits, ParseLimitError, PerClient, Verdict};
+pub use limits::{
+    Access, ClientLimit, ClientRate, LIMITS_EFFECT, Limits, ParseLimitError, PerClient, Verdict,
+};
 pub use marks::{
     Followed, FollowedThen, InterfacePattern, IpProtocol, Is, MAX_MARK_RULES, MAX_PORT_RANGES,
     MacAddress, MarkMatch, MarkRule, MarkThen, Masked, Mirror, NotMirrored, ParsePartError,

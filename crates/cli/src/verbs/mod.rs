@@ -1,14 +1,17 @@
 //! The verbs. Each module has its flags and what it does; here they are joined.
 
+mod access;
 mod conn;
 mod detach;
 mod install_faces;
 mod reach;
 mod server;
 mod service;
+mod set;
 mod status;
 mod sure;
 mod terms;
+mod tuning;
 
 #[cfg(test)]
 mod tests;
@@ -17,7 +20,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use xlvs_api::{Client, ClientError, Target};
-use xlvs_model::{Fault, Method};
+use xlvs_model::{Fault, Method, Verdict};
 
 use crate::{demo, output::Hinted, realserver, testclient, testserver};
 
@@ -43,6 +46,14 @@ enum Verb {
     /// Real servers: where connections go.
     #[command(subcommand)]
     Server(server::Verb),
+    /// Settings, by the kernel's names: xlvs set net.ipv4.vs.NAME=VALUE.
+    Set(set::Args),
+    /// Clients that may connect, and nobody else.
+    #[command(subcommand, after_help = access::EXAMPLES)]
+    Allow(access::Verb),
+    /// Clients that may not connect.
+    #[command(subcommand, after_help = access::EXAMPLES)]
+    Deny(access::Verb),
     /// Connections that are tracked.
     #[command(subcommand)]
     Conn(conn::Verb),
@@ -85,6 +96,9 @@ impl Xlvs {
             Verb::Service(verb) => verb.run(),
             Verb::Server(verb) => verb.run(),
             Verb::Conn(verb) => verb.run(),
+            Verb::Set(args) => args.run(),
+            Verb::Allow(verb) => verb.run(Verdict::Allow),
+            Verb::Deny(verb) => verb.run(Verdict::Deny),
             Verb::Detach(args) => args.run(),
             Verb::InstallFaces(args) => args.run(),
             Verb::Demo(args) => return demo::run(args),

@@ -4,9 +4,9 @@ use std::{ffi::OsStr, io::Write};
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use xlvs_api::{Director, ServerView, ServiceView};
-use xlvs_model::{Change, Fault, Scheduler, ServiceKey};
+use xlvs_model::{Change, Fault, LIMITS_EFFECT, Scheduler, ServiceKey};
 
-use super::{Where, explain, sure::Sure, terms};
+use super::{Where, explain, sure::Sure, terms, tuning::TuningFlags};
 use crate::{
     face,
     output::{self, Format, Hinted, Output},
@@ -47,6 +47,8 @@ pub(super) enum Verb {
         #[command(flatten)]
         terms: terms::Flags,
         #[command(flatten)]
+        tuning: TuningFlags,
+        #[command(flatten)]
         place: Where,
     },
     /// Remove a service and its servers.
@@ -84,8 +86,8 @@ impl Verb {
                 let terms = terms.over(service, None, &(*scheduler).into())?;
                 (service, Change::AddService { service: *service, terms })
             }
-            Self::Set { service, scheduler, terms, .. } => {
-                return set(director, *service, *scheduler, terms);
+            Self::Set { service, scheduler, terms, tuning, .. } => {
+                return set(director, *service, *scheduler, (terms, tuning), out);
             }
             Self::Remove { service, sure, .. } => {
                 let services = director.services()?;
@@ -106,9 +108,11 @@ fn set(
     director: &mut dyn Director,
     service: ServiceKey,
     scheduler: Option<Scheduler>,
-    terms: &terms::Flags,
+    (terms, tuning): (&terms::Flags, &TuningFlags),
+    out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    if scheduler.is_none() && !terms.is_given() {
+    let edits_terms = scheduler.is_some() || terms.is_given();
+    if !edits_terms && !tuning.is_given() {
         let message = format!("{service}: nothing is to change");
         return Err(Hinted::new(message, "xlvs service set --help").into());
     }
@@ -116,8 +120,20 @@ fn set(
     let Some(found) = found else {
         return Err(explain(Fault::NoSuchService, &service.to_string()));
     };
-    let terms = terms.over(&service, scheduler, &found.terms)?;
-    change_one(director, Change::EditService { service, terms }, &service.to_string())
+    let mut changes = Vec::new();
+    if edits_terms {
+        let terms = terms.over(&service, scheduler, &found.terms)?;
+        changes.push(Change::EditService { service, terms });
+    }
+    if tuning.is_given() {
+        let tuning = tuning.over(&found.tuning)?;
+        changes.push(Change::TuneService { service, tuning });
+    }
+    change_all(director, &changes, &service.to_string())?;
+    if let Some(why) = LIMITS_EFFECT.why_not().filter(|_| tuning.is_given()) {
+        writeln!(out, "timeouts and limits are stored, without effect: {why}")?;
+    }
+    Ok(())
 }
 
 /// Makes one change; `what` names its object.
@@ -126,7 +142,16 @@ pub(super) fn change_one(
     change: Change,
     what: &str,
 ) -> anyhow::Result<()> {
-    let outcome = director.change(&[change])?;
+    change_all(director, &[change], what)
+}
+
+/// Makes changes at once; `what` names their object.
+pub(super) fn change_all(
+    director: &mut dyn Director,
+    changes: &[Change],
+    what: &str,
+) -> anyhow::Result<()> {
+    let outcome = director.change(changes)?;
     if let Some(fault) = outcome.faults.into_iter().flatten().next() {
         return Err(explain(fault, what));
     }
@@ -202,7 +227,10 @@ Examples:
 const SET_EXAMPLES: &str = "\
 Examples:
   xlvs service set tcp:10.0.0.1:80 --scheduler wrr --persistent
-  xlvs service set tcp:10.0.0.1:80 --persistent 0";
+  xlvs service set tcp:10.0.0.1:80 --persistent 0
+  xlvs service set tcp:10.0.0.1:22 --timeout-tcp 86400
+  xlvs service set tcp:10.0.0.1:80 --client-limit 100/24 --client-rate 20/s/24
+  xlvs service set tcp:10.0.0.1:80 --client-rate 0";
 const REMOVE_EXAMPLES: &str = "\
 Example:
   xlvs service remove tcp:10.0.0.1:80";

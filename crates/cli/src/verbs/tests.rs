@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod policy;
+
 use clap::{CommandFactory, Parser};
 use xlvs_api::{ConnectionView, InterfaceView, memory::Memory, virtual_end};
-use xlvs_model::Method;
+use xlvs_model::{Method, Verdict};
 
 use super::{Verb, Xlvs, install_faces, status};
 use crate::output::{Format, Hinted, Output};
@@ -21,6 +23,9 @@ fn said(memory: &mut Memory, line: &str) -> String {
         Verb::Service(verb) => verb.run_on(memory, &mut out),
         Verb::Server(verb) => verb.run_on(memory, &mut out),
         Verb::Conn(verb) => verb.run_on(memory, &mut out),
+        Verb::Set(args) => args.run_on(memory, &mut out),
+        Verb::Allow(verb) => verb.run_on(Verdict::Allow, memory, &mut out),
+        Verb::Deny(verb) => verb.run_on(Verdict::Deny, memory, &mut out),
         other => panic!("{other:?}"),
     };
     let text = anstream::adapter::strip_str(&String::from_utf8(out).unwrap()).to_string();
@@ -302,6 +307,14 @@ impl xlvs_api::Director for Decorated<'_> {
 
     fn timeouts(&mut self) -> Result<xlvs_model::Timeouts, xlvs_api::ClientError> {
         self.0.timeouts()
+    }
+
+    fn settings(&mut self) -> Result<xlvs_api::SettingsView, xlvs_api::ClientError> {
+        self.0.settings()
+    }
+
+    fn access(&mut self) -> Result<Vec<xlvs_api::AccessEntry>, xlvs_api::ClientError> {
+        self.0.access()
     }
 
     fn sync(&mut self) -> Result<Vec<xlvs_model::SyncDaemon>, xlvs_api::ClientError> {

@@ -15,7 +15,10 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
 };
-use xlvs_api::{ApiError, Connections, InterfaceView, Outcome, ServiceView, Status, Zero};
+use xlvs_api::{
+    AccessEntry, ApiError, Connections, InterfaceView, Outcome, ServiceView, SettingsView, Status,
+    Zero,
+};
 use xlvs_model::{Change, ServerKey, ServiceKey, SyncDaemon, Timeouts};
 
 use crate::{
@@ -51,6 +54,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/changes", post(changes))
         .route("/v1/zero", post(zero))
         .route("/v1/timeouts", get(timeouts))
+        .route("/v1/settings", get(settings))
+        .route("/v1/access", get(access))
         .route("/v1/sync", get(sync))
         .route("/v1/connections", get(connections))
         .route("/v1/detach", post(detach))
@@ -113,6 +118,14 @@ async fn timeouts(State(app): Shared) -> Answer<Timeouts> {
 
 async fn sync(State(app): Shared) -> Answer<Vec<SyncDaemon>> {
     ask(&app, |engine| Ok(engine.sync())).await.map(Json)
+}
+
+async fn settings(State(app): Shared) -> Answer<SettingsView> {
+    ask(&app, |engine| Ok(engine.settings())).await.map(Json)
+}
+
+async fn access(State(app): Shared) -> Answer<Vec<AccessEntry>> {
+    ask(&app, |engine| Ok(engine.access())).await.map(Json)
 }
 
 /// The query of `GET /v1/connections`.

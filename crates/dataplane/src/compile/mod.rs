@@ -9,6 +9,7 @@ mod hops;
 mod keys;
 mod leave;
 mod room;
+mod settings;
 mod slots;
 mod translate;
 mod undo;
@@ -28,6 +29,7 @@ pub(crate) use self::keys::{
 pub use self::{
     hops::Hop,
     leave::{LeftOut, left_out},
+    settings::{access, defence_modes, free_pages, policy, service_policy},
 };
 use self::{
     keys::marker,

@@ -75,6 +75,16 @@ pub enum Effect {
     Never(&'static str),
 }
 
+impl Effect {
+    /// Why nothing comes of what is set, where nothing does.
+    pub const fn why_not(self) -> Option<&'static str> {
+        match self {
+            Self::Now => None,
+            Self::Later(why) | Self::Never(why) => Some(why),
+        }
+    }
+}
+
 macro_rules! settings {
     ($($id:ident $name:literal $kernels:ident $kind:expr, $kernel:expr, $ours:expr, $effect:expr;
        $meaning:literal $($why:literal)?)*) => {

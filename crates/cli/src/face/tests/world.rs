@@ -8,7 +8,8 @@ use std::{
 };
 
 use xlvs_api::{
-    ClientError, Connections, Director, Filter, Outcome, ServiceView, Status, Zero, memory::Memory,
+    AccessEntry, ClientError, Connections, Director, Filter, Outcome, ServiceView, SettingsView,
+    Status, Zero, memory::Memory,
 };
 use xlvs_config::ipvsadm::Resolver;
 use xlvs_model::{Change, SyncDaemon, Timeouts};
@@ -67,6 +68,14 @@ impl Director for World {
 
     fn timeouts(&mut self) -> Result<Timeouts, ClientError> {
         self.memory.borrow_mut().timeouts()
+    }
+
+    fn settings(&mut self) -> Result<SettingsView, ClientError> {
+        self.memory.borrow_mut().settings()
+    }
+
+    fn access(&mut self) -> Result<Vec<AccessEntry>, ClientError> {
+        self.memory.borrow_mut().access()
     }
 
     fn sync(&mut self) -> Result<Vec<SyncDaemon>, ClientError> {

@@ -144,6 +144,25 @@ async fn zero_timeouts_and_connections() {
 }
 
 #[tokio::test]
+async fn settings_and_lists_are_shown_and_stored_ones_warned_of() {
+    let served = Served::start();
+    let set = r#"[{"op": "set", "setting": "sync_retries", "value": 2},
+        {"op": "set", "setting": "drop_entry", "value": 9},
+        {"op": "add_access", "verdict": "deny", "network": "192.0.2.0/24", "service": null}]"#;
+    let (_, body) = served.ask("POST", "/v1/changes", set).await;
+    assert_eq!(body, r#"{"faults":[null,"setting_value",null],"not_saved":null}"#);
+    let (_, body) = served.ask("GET", "/v1/settings", "").await;
+    let view: SettingsView = serde_json::from_str(&body).unwrap();
+    let row = view.settings.iter().find(|row| row.name == "net.ipv4.vs.sync_retries").unwrap();
+    assert_eq!((row.value.to_string(), row.kernel.to_string()), ("2".into(), "0".into()));
+    let answer = served.ask("GET", "/v1/access", "").await;
+    let expected = r#"[{"verdict":"deny","network":"192.0.2.0/24","service":null}]"#;
+    assert_eq!(answer, (200, expected.to_owned()));
+    let (_, body) = served.ask("GET", "/v1/status", "").await;
+    assert!(body.contains("net.ipv4.vs.sync_retries=2"), "{body}");
+}
+
+#[tokio::test]
 async fn detaching_ends_the_daemon() {
     let mut served = Served::start();
     assert_eq!(served.ask("POST", "/v1/detach", "").await, (200, "{}".to_owned()));

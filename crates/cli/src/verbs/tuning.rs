@@ -1,0 +1,77 @@
+//! Flags of `xlvs service` for what IPVS does not know of: a service's own timeouts, and what one
+//! network of clients may have.
+
+use xlvs_model::{ClientLimit, ClientRate, Timeouts, Tuning};
+
+use crate::output::Hinted;
+
+/// What is given lies over what was; 0 takes it away.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Timeouts and limits (0 takes one away)")]
+pub(super) struct TuningFlags {
+    /// Idle timeout of its TCP connections [default: the director's, ipvsadm --set]
+    #[arg(long, value_name = "SECONDS")]
+    timeout_tcp: Option<u32>,
+
+    /// Idle timeout of its TCP connections after a FIN.
+    #[arg(long, value_name = "SECONDS")]
+    timeout_tcp_fin: Option<u32>,
+
+    /// Idle timeout of its UDP flows.
+    #[arg(long, value_name = "SECONDS")]
+    timeout_udp: Option<u32>,
+
+    /// Connections that each network of clients may have at a time.
+    #[arg(long, value_name = "N[/PREFIX]")]
+    client_limit: Option<ClientLimit>,
+
+    /// New connections a second of each network of clients.
+    #[arg(long, value_name = "N/s[/PREFIX]")]
+    client_rate: Option<ClientRate>,
+}
+
+impl TuningFlags {
+    /// Some flag is given.
+    pub(super) fn is_given(&self) -> bool {
+        self.timeout_tcp.is_some()
+            || self.timeout_tcp_fin.is_some()
+            || self.timeout_udp.is_some()
+            || self.client_limit.is_some()
+            || self.client_rate.is_some()
+    }
+
+    /// What a service is to have that has `old`.
+    pub(super) fn over(&self, old: &Tuning) -> anyhow::Result<Tuning> {
+        let mut new = old.clone();
+        let nothing = Timeouts { tcp: 0, tcp_fin: 0, udp: 0 };
+        let was = old.timeouts.unwrap_or(nothing);
+        let timeouts = Timeouts {
+            tcp: self.timeout_tcp.unwrap_or(was.tcp),
+            tcp_fin: self.timeout_tcp_fin.unwrap_or(was.tcp_fin),
+            udp: self.timeout_udp.unwrap_or(was.udp),
+        };
+        new.timeouts = (timeouts != nothing).then_some(timeouts);
+        if let Some(limit) = self.client_limit {
+            new.limits.client_connections = limit.number;
+        }
+        if let Some(rate) = self.client_rate {
+            new.limits.client_rate = rate.number;
+        }
+        let prefixes = (
+            self.client_limit.and_then(|limit| limit.prefix),
+            self.client_rate.and_then(|rate| rate.prefix),
+        );
+        new.limits.client_prefix = match prefixes {
+            (Some(a), Some(b)) if a != b => {
+                let message = "a service's limits are of one size of client network";
+                return Err(Hinted::new(message, "give the same PREFIX twice, or once").into());
+            }
+            (Some(prefix), _) | (None, Some(prefix)) => Some(prefix),
+            (None, None) => old.limits.client_prefix,
+        };
+        if new.limits.client_connections == 0 && new.limits.client_rate == 0 {
+            new.limits.client_prefix = None;
+        }
+        Ok(new)
+    }
+}
