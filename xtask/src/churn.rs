@@ -120,3 +120,27 @@ done
 ";
 /// Longer than a boot takes; a step takes a tenth of a second.
 const BOOT_S: u64 = 100;
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failing test is a panic")]
+    use super::*;
+
+    #[test]
+    fn seeds_are_one_or_a_range() {
+        let rows: &[(&[&str], RangeInclusive<u64>, u64, &str)] = &[
+            (&[], 1..=1, 200, "6.12"),
+            (&["--seed", "7"], 7..=7, 200, "6.12"),
+            (&["--seeds", "3..9", "--operations", "50"], 3..=9, 50, "6.12"),
+            (&["--kernel", "6.1", "--seed=2"], 2..=2, 200, "6.1"),
+        ];
+        for (args, seeds, operations, kernel) in rows {
+            let wish = Wish::read(lexopt::Parser::from_args(args.iter())).unwrap();
+            let is = (wish.seeds, wish.operations, wish.kernel.as_str());
+            assert_eq!(is, (seeds.clone(), *operations, *kernel), "{args:?}");
+        }
+        for args in [&["--seeds", "3"][..], &["--seed", "x"], &["--speed"], &["5"]] {
+            assert!(Wish::read(lexopt::Parser::from_args(args.iter())).is_err(), "{args:?}");
+        }
+    }
+}
