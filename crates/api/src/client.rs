@@ -14,7 +14,8 @@ use tokio::{net::UnixStream, runtime, time};
 use xlvs_model::{Change, ServerKey, ServiceKey, SyncDaemon, Timeouts};
 
 use crate::{
-    AccessEntry, ApiError, Connections, Outcome, ServiceView, SettingsView, Status, Zero,
+    AccessEntry, ApiError, Connections, MarksView, Outcome, ServiceView, SettingsView, Status,
+    Zero,
     target::{Candidate, Target},
 };
 
@@ -29,6 +30,8 @@ pub trait Director {
     fn change(&mut self, changes: &[Change]) -> Result<Outcome, ClientError>;
     /// Zeroes counters.
     fn zero(&mut self, what: Zero) -> Result<(), ClientError>;
+    /// Mark rules, the host's and the director's own.
+    fn marks(&mut self) -> Result<MarksView, ClientError>;
     /// The timeouts in force.
     fn timeouts(&mut self) -> Result<Timeouts, ClientError>;
     /// All settings.
@@ -222,6 +225,10 @@ impl Director for Client {
 
     fn zero(&mut self, what: Zero) -> Result<(), ClientError> {
         self.ask(&Method::POST, "/v1/zero", Some(&what)).map(|_: Nothing| ())
+    }
+
+    fn marks(&mut self) -> Result<MarksView, ClientError> {
+        self.get("/v1/marks")
     }
 
     fn timeouts(&mut self) -> Result<Timeouts, ClientError> {

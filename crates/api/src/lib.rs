@@ -2,12 +2,14 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod marks;
 pub mod memory;
 mod settings;
 mod target;
 mod types;
 
 pub use client::{Client, ClientError, Director, Filter};
+pub use marks::{FollowedView, MarksView};
 pub use settings::{AccessEntry, EffectView, SettingView, SettingsView};
 pub use target::Target;
 pub use types::*;

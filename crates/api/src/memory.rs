@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use xlvs_model::{Change, Fault, Model, ServerKey, ServiceKey, SyncDaemon, Timeouts};
 
 use crate::{
-    AccessEntry, ApiError, ClientError, ConnectionView, Connections, Director, Filter, NextHop,
-    Outcome, Rate, ServerView, ServiceView, SettingsView, Stats, Status, Zero,
+    AccessEntry, ApiError, ClientError, ConnectionView, Connections, Director, Filter, MarksView,
+    NextHop, Outcome, Rate, ServerView, ServiceView, SettingsView, Stats, Status, Zero,
 };
 
 /// Holds what it is told; what packets would have done is put in by hand.
@@ -24,6 +24,8 @@ pub struct Memory {
     pub persistent: BTreeMap<(ServiceKey, ServerKey), u32>,
     /// The interfaces there are, beside `lo`, and their MTUs.
     pub interfaces: BTreeMap<String, u32>,
+    /// What a host's firewall would add to [`Director::marks`].
+    pub host_marks: MarksView,
     /// The connections to list.
     pub connections: Vec<ConnectionView>,
     /// What [`Status::connection_capacity`] says.
@@ -80,6 +82,10 @@ impl Director for Memory {
         self.service_stats.remove(&service);
         self.server_stats.retain(|(key, _), _| *key != service);
         Ok(())
+    }
+
+    fn marks(&mut self) -> Result<MarksView, ClientError> {
+        Ok(MarksView { own: self.model.marks.clone(), ..self.host_marks.clone() })
     }
 
     fn timeouts(&mut self) -> Result<Timeouts, ClientError> {

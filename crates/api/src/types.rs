@@ -6,6 +6,7 @@
 //! | `GET /v1/services` | - | `Vec<`[`ServiceView`]`>`, in the order they were added |
 //! | `POST /v1/changes` | `Vec<Change>` | [`Outcome`]: each change on its own, in order |
 //! | `POST /v1/zero` | [`Zero`] | `{}` or [`ApiError`] 404 |
+//! | `GET /v1/marks` | - | `MarksView`: the mark rules, the host's and the director's own |
 //! | `GET /v1/timeouts` | - | `xlvs_model::Timeouts` |
 //! | `GET /v1/settings` | - | [`SettingsView`](crate::SettingsView) |
 //! | `GET /v1/access` | - | `Vec<`[`AccessEntry`](crate::AccessEntry)`>`: who may connect |

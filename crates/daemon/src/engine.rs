@@ -1,6 +1,7 @@
 //! The engine: the model, the data plane that carries it out, and the file that keeps it. Owned by
 //! one thread (`owner`), so changes happen in the order they came, each wholly or not at all.
 
+mod marks;
 mod roster;
 mod surroundings;
 mod view;
@@ -18,6 +19,7 @@ use xlvs_api::{AccessEntry, Connections, Outcome, SettingsView};
 use xlvs_model::{Change, Fault, Model, ServiceKey, SyncDaemon, Timeouts};
 
 use self::{
+    marks::Marks,
     roster::Roster,
     surroundings::{Attachment, Due},
 };
@@ -67,6 +69,8 @@ enum Work {
     Attach,
     /// The sweep, and fetching events.
     Sweep,
+    /// Programming mark rules.
+    Marks,
 }
 
 /// See the module.
@@ -85,6 +89,7 @@ pub(crate) struct Engine {
     troubles: BTreeMap<Work, String>,
     interfaces: Vec<String>,
     attached: Option<Attachment>,
+    marks: Marks,
     next_sweep: Instant,
     next_try: Instant,
 }
@@ -115,6 +120,7 @@ impl Engine {
             troubles: BTreeMap::new(),
             interfaces,
             attached: None,
+            marks: Marks::default(),
             next_sweep: Instant::now(),
             next_try: Instant::now(),
         };
@@ -138,8 +144,12 @@ impl Engine {
             }
             rest = after;
         }
+        let changed = !self.unsaved.is_empty();
         self.publish_servers();
         self.save();
+        if changed {
+            self.mark();
+        }
         // A server on this host needs its answers rewritten from the first packet on.
         if self.attached.is_some() {
             let trouble = self.attach().err().map(|e| format!("cannot take over packets: {e}"));

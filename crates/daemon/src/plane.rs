@@ -10,6 +10,7 @@ use std::{
 };
 
 use xlvs_api::{Connections, InterfaceView, Stats};
+pub(crate) use xlvs_datapath::mark::MarkRule as MarkEntry;
 use xlvs_dataplane::{Baselines, ServiceBase};
 pub(crate) use xlvs_dataplane::{Filter, Hop, Notice};
 use xlvs_model::{Model, Service, ServiceKey, Touched};
@@ -93,6 +94,9 @@ pub(crate) trait Plane: Send {
 
     /// All interfaces of the namespace.
     fn set_interfaces(&mut self, interfaces: &[Interface]) -> Result<(), PlaneError>;
+
+    /// The mark rules, as the way of a packet walks them.
+    fn set_marks(&mut self, entries: &[MarkEntry]) -> Result<(), PlaneError>;
 
     /// Routes or neighbours changed: the ways to clients are to be looked up anew.
     fn bump_routes(&mut self) -> Result<(), PlaneError>;

@@ -22,6 +22,7 @@ use xlvs_dataplane::Baselines;
 use crate::{
     args::{RunArgs, XdpMode},
     engine::{Engine, Saving, TICK_PERIOD, real_servers},
+    firewall::FirewallWatcher,
     hops::{Changed, Netlink, Occasion, Watcher, Ways, look},
     host::{self, Bpffs, Place, RunDir},
     kernel, logging,
@@ -192,12 +193,15 @@ impl Director {
         let sight = look(&self.netlink, &mut ways, usize::MAX, Occasion::Periodic).await;
         // Tables first, then packets.
         engine.see(sight.context("cannot read routes and neighbours")?, true)?;
+        let mut firewall = FirewallWatcher::new();
+        engine.see_firewall(firewall.look().await.clone());
         engine.attach()?;
         let (engine, thread) =
             Owner::start(engine, TICK_PERIOD).context("cannot start the engine's thread")?;
 
         let watcher = Watcher::new(self.netlink, self.changes, ways, published, granted);
         let watching = tokio::spawn(watcher.run(engine.clone()));
+        tokio::spawn(firewall.run(engine.clone()));
         let listener = Listener::bind(&self.socket)
             .with_context(|| format!("cannot listen on {}", self.socket.display()))?;
         let (detached, mut was_detached) = mpsc::channel(1);

@@ -60,6 +60,7 @@ pub(crate) fn warnings(facts: &Facts<'_>) -> Vec<String> {
     list.extend(left_out(&survey.model));
     list.extend(settings::without_effect(&survey.model));
     list.extend(merged(facts));
+    list.extend(survey.firewall.warnings(&survey.model));
     list.extend(survey.plane.notes.iter().cloned());
     list.extend(facts.standing.iter().cloned());
     list

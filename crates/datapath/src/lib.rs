@@ -26,6 +26,7 @@ mod fast;
 mod forward;
 mod home;
 mod icmp;
+pub mod mark;
 mod parse;
 mod pipeline;
 pub mod policy;

@@ -21,7 +21,8 @@ mod sys;
 
 pub use arp::arp_probe;
 pub use compile::{
-    Hop, LeftOut, access, defence_modes, free_pages, left_out, policy, service_policy,
+    Hop, LeftOut, access, compile_marks, defence_modes, free_pages, left_out, policy,
+    service_policy,
 };
 pub use conns::{Connection, Filter};
 pub use counters::{Base, Baselines, ServerCounters, ServiceBase, Totals};

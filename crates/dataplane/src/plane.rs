@@ -9,6 +9,7 @@ use std::{
 
 use xlvs_datapath::{
     Reason,
+    mark::MarkRule,
     tables::{EVENT_NEIGHBOUR, METHOD_MASQ, SETTING_MIGRATING, Settings},
 };
 use xlvs_model::{Model, Server, ServerKey, Service, ServiceKey, Touched};
@@ -62,6 +63,7 @@ pub struct Dataplane<H: Home> {
     /// Services whose baselines changed since they were asked for.
     rebased: Touched,
     sweeper: Sweeper,
+    marks: Vec<MarkRule>,
 }
 
 impl<H: Home> Dataplane<H> {
@@ -70,7 +72,7 @@ impl<H: Home> Dataplane<H> {
     pub fn new(home: H, baselines: Baselines) -> Result<Self, Error> {
         let compiler = Compiler::adopt(&home)?;
         let (rebased, sweeper) = (Touched::new(), Sweeper::default());
-        Ok(Self { home, compiler, baselines, rebased, sweeper })
+        Ok(Self { home, compiler, baselines, rebased, sweeper, marks: Vec::new() })
     }
 
     /// The tables' home.
@@ -103,6 +105,18 @@ impl<H: Home> Dataplane<H> {
     /// was applied last: costs what they cost, however many others there are.
     pub fn apply_touched(&mut self, model: &Model, touched: &Touched) -> Result<(), Error> {
         self.carry_out(model, Some(touched))
+    }
+
+    /// The mark rules that packets are to walk. They are held here: the tables have no place for
+    /// them yet, and services of marks get no packets.
+    pub fn set_marks(&mut self, entries: &[MarkRule]) -> Result<(), Error> {
+        self.marks = entries.to_vec();
+        Ok(())
+    }
+
+    /// The mark rules in force.
+    pub fn marks(&self) -> &[MarkRule] {
+        &self.marks
     }
 
     fn carry_out(&mut self, model: &Model, touched: Option<&Touched>) -> Result<(), Error> {

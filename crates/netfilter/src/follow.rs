@@ -168,7 +168,8 @@ impl Walk<'_> {
 /// Of one firewall, counting each chain as often as it is jumped to.
 const MAX_RULES: usize = 1024;
 
-const TOO_MANY: &str = "there are more than 1024 rules, counting those of a chain for each jump to it; none is mirrored";
+const TOO_MANY: &str = "there are more than 1024 rules, counting those of a chain for each jump \
+                        to it; none is mirrored";
 const _: () = assert!(MAX_RULES == 1024);
 
 /// iptables itself allows no loops; this is for texts that do not come from it.

@@ -1,5 +1,5 @@
-//! `nft -j list ruleset`: tables that people made with `nft` itself. They are not mirrored, but what
-//! they say of marks and refusals is understood well enough to be named.
+//! `nft -j list ruleset`: tables that people made with `nft` itself. They are not mirrored, but
+//! what they say of marks and refusals is understood well enough to be named.
 
 use serde_json::Value;
 use xlvs_model::{IpProtocol, Is, MarkMatch, NotMirrored, PortRange, Ports};

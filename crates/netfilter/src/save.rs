@@ -100,7 +100,8 @@ mod tests {
     #[test]
     fn tables_chains_and_policies() {
         let save = "# Generated\n*filter\n:INPUT DROP [1:2]\n:MINE - [0:0]\n:OUTPUT ACCEPT [0:0]\n\
-                    [3:4] -A INPUT -j MINE\n-A GONE -j DROP\nCOMMIT\n*raw\n:PREROUTING ACCEPT [0:0]\n";
+                    [3:4] -A INPUT -j MINE\n-A GONE -j DROP\nCOMMIT\n*raw\n\
+                    :PREROUTING ACCEPT [0:0]\n";
         let tables = tables(Tool::Legacy, save);
         let chains = |table: &Table| {
             let shown =

@@ -95,6 +95,8 @@ impl Engine {
         self.report(Work::Hops, seen);
         let attached = self.attach().err().map(|e| format!("cannot take over packets: {e}"));
         self.report(Work::Attach, attached);
+        // Rules name interfaces, tables number them.
+        self.mark();
     }
 
     /// Brings the tables up to what was seen. What fails stays due.

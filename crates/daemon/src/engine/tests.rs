@@ -384,7 +384,8 @@ fn trouble_is_kept_for_the_status() {
         troubles,
         [
             "next hops are stale: the data plane failed: bpf: EIO",
-            "cannot take over packets: the data plane failed: bpf: EIO"
+            "cannot take over packets: the data plane failed: bpf: EIO",
+            "mark rules are not as they should be: the data plane failed: bpf: EIO",
         ]
     );
     bench.engine.look_around(sight(neighbour(), None), false);

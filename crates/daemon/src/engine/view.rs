@@ -7,6 +7,7 @@ use xlvs_model::{Method, Model, Server};
 
 use crate::{
     engine::{Engine, EngineError},
+    firewall::Firewall,
     hops::{Host, Resolved, Sight, Unresolved},
     plane::{Hop, PlaneStatus, ServerCounters},
 };
@@ -24,6 +25,8 @@ pub(crate) struct Survey {
     pub(crate) plane: PlaneStatus,
     /// Set when the state could not be saved.
     pub(crate) not_saved: Option<String>,
+    /// The host's firewall.
+    pub(crate) firewall: Firewall,
     /// What the daemon's own work fails at.
     pub(crate) troubles: Vec<String>,
 }
@@ -56,6 +59,7 @@ impl Engine {
             unresolved,
             plane,
             not_saved: self.not_saved.clone(),
+            firewall: self.marks.firewall.clone(),
             troubles: self.troubles.values().cloned().collect(),
         })
     }

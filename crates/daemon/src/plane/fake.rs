@@ -15,6 +15,7 @@ pub(crate) struct Told {
     pub(crate) hops: Hops,
     pub(crate) interfaces: Vec<Interface>,
     pub(crate) attached: Vec<(Vec<String>, Vec<String>)>,
+    pub(crate) marks: Vec<MarkEntry>,
     pub(crate) bumps: usize,
     pub(crate) zeroed: Vec<Option<ServiceKey>>,
     pub(crate) sweeps: usize,
@@ -74,6 +75,11 @@ impl Plane for Fake {
 
     fn set_interfaces(&mut self, interfaces: &[Interface]) -> Result<(), PlaneError> {
         self.works()?.interfaces = interfaces.to_vec();
+        Ok(())
+    }
+
+    fn set_marks(&mut self, entries: &[MarkEntry]) -> Result<(), PlaneError> {
+        self.works()?.marks = entries.to_vec();
         Ok(())
     }
 

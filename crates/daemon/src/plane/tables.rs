@@ -8,7 +8,7 @@ use xlvs_dataplane::{Attached, Baselines, Dataplane, Error, Home, ServiceBase, T
 use xlvs_model::{Model, Service, ServiceKey, Touched};
 
 use super::{
-    Filter, Hops, Interface, Notice, Plane, PlaneError, PlaneStatus, ServerCounters,
+    Filter, Hops, Interface, MarkEntry, Notice, Plane, PlaneError, PlaneStatus, ServerCounters,
     ServiceCounters,
 };
 
@@ -89,6 +89,10 @@ impl<H: Programs> Plane for Tables<H> {
         };
         let interfaces: Vec<_> = interfaces.iter().map(plain).collect();
         Ok(self.plane.set_interfaces(&interfaces)?)
+    }
+
+    fn set_marks(&mut self, entries: &[MarkEntry]) -> Result<(), PlaneError> {
+        Ok(self.plane.set_marks(entries)?)
     }
 
     fn bump_routes(&mut self) -> Result<(), PlaneError> {

@@ -16,8 +16,8 @@ use tokio::{
     time::timeout,
 };
 use xlvs_api::{
-    AccessEntry, ApiError, Connections, InterfaceView, Outcome, ServiceView, SettingsView, Status,
-    Zero,
+    AccessEntry, ApiError, Connections, InterfaceView, MarksView, Outcome, ServiceView,
+    SettingsView, Status, Zero,
 };
 use xlvs_model::{Change, ServerKey, ServiceKey, SyncDaemon, Timeouts};
 
@@ -53,6 +53,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/services", get(services))
         .route("/v1/changes", post(changes))
         .route("/v1/zero", post(zero))
+        .route("/v1/marks", get(marks))
         .route("/v1/timeouts", get(timeouts))
         .route("/v1/settings", get(settings))
         .route("/v1/access", get(access))
@@ -110,6 +111,10 @@ async fn zero(State(app): Shared, body: Result<Bytes, BytesRejection>) -> Answer
     let Zero { service } = read(body)?;
     ask(&app, move |engine| engine.zero(service.as_ref())).await?;
     Ok(NOTHING)
+}
+
+async fn marks(State(app): Shared) -> Answer<MarksView> {
+    ask(&app, |engine| Ok(engine.mark_rules())).await.map(Json)
 }
 
 async fn timeouts(State(app): Shared) -> Answer<Timeouts> {

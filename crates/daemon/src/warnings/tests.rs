@@ -4,6 +4,7 @@ use xlvs_model::{Change, Method, Model, Scheduler, Server, SyncDaemon, SyncRole}
 
 use super::*;
 use crate::{
+    firewall::Firewall,
     hops::Host,
     plane::{Interface, PlaneStatus},
 };
@@ -20,7 +21,15 @@ fn survey(method: Method) -> Survey {
     host.interfaces.insert(4, eth0);
     host.addresses.push((4, "10.0.0.1".parse().unwrap()));
     let plane = PlaneStatus::default();
-    Survey { model, host, unresolved: Vec::new(), plane, not_saved: None, troubles: Vec::new() }
+    Survey {
+        model,
+        host,
+        unresolved: Vec::new(),
+        plane,
+        not_saved: None,
+        firewall: Firewall::default(),
+        troubles: Vec::new(),
+    }
 }
 
 fn eth0(is_generic: bool, merging: &[&'static str]) -> InterfaceFacts {

@@ -8,6 +8,7 @@
 mod hops;
 mod keys;
 mod leave;
+mod marks;
 mod room;
 mod settings;
 mod slots;
@@ -29,6 +30,7 @@ pub(crate) use self::keys::{
 pub use self::{
     hops::Hop,
     leave::{LeftOut, left_out},
+    marks::compile_marks,
     settings::{access, defence_modes, free_pages, policy, service_policy},
 };
 use self::{

@@ -53,7 +53,8 @@ impl<T: FromStr> FromStr for Is<T> {
     }
 }
 
-/// Some IPv4 addresses: `10.0.0.0/8`, `10.0.0.1`, or with a mask of any bits `10.0.0.0/255.0.255.0`.
+/// Some IPv4 addresses: `10.0.0.0/8`, `10.0.0.1`, or with a mask of any bits
+/// `10.0.0.0/255.0.255.0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Prefix {
     /// The bits of an address that count; all others are 0.

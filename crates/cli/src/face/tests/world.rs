@@ -66,6 +66,10 @@ impl Director for World {
         self.memory.borrow_mut().zero(what)
     }
 
+    fn marks(&mut self) -> Result<xlvs_api::MarksView, ClientError> {
+        self.memory.borrow_mut().marks()
+    }
+
     fn timeouts(&mut self) -> Result<Timeouts, ClientError> {
         self.memory.borrow_mut().timeouts()
     }
