@@ -4,13 +4,13 @@ mod access;
 mod conn;
 mod detach;
 mod install_faces;
-mod mark;
 mod reach;
 mod server;
 mod service;
 mod set;
 mod status;
 mod sure;
+mod sync;
 mod terms;
 mod tuning;
 
@@ -55,9 +55,9 @@ enum Verb {
     /// Clients that may not connect.
     #[command(subcommand, after_help = access::EXAMPLES)]
     Deny(access::Verb),
-    /// Mark rules: which packets belong to services of firewall marks.
+    /// Daemons that tell another director of connections.
     #[command(subcommand)]
-    Mark(mark::Verb),
+    Sync(sync::Verb),
     /// Connections that are tracked.
     #[command(subcommand)]
     Conn(conn::Verb),
@@ -99,7 +99,7 @@ impl Xlvs {
             Verb::Status(args) => args.run(),
             Verb::Service(verb) => verb.run(),
             Verb::Server(verb) => verb.run(),
-            Verb::Mark(verb) => verb.run(),
+            Verb::Sync(verb) => verb.run(),
             Verb::Conn(verb) => verb.run(),
             Verb::Set(args) => args.run(),
             Verb::Allow(verb) => verb.run(Verdict::Allow),

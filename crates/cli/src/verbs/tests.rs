@@ -22,8 +22,8 @@ fn said(memory: &mut Memory, line: &str) -> String {
     let done = match xlvs.verb.unwrap() {
         Verb::Service(verb) => verb.run_on(memory, &mut out),
         Verb::Server(verb) => verb.run_on(memory, &mut out),
-        Verb::Mark(verb) => verb.run_on(memory, &mut out),
         Verb::Conn(verb) => verb.run_on(memory, &mut out),
+        Verb::Sync(verb) => verb.run_on(memory, &mut out),
         Verb::Set(args) => args.run_on(memory, &mut out),
         Verb::Allow(verb) => verb.run_on(Verdict::Allow, memory, &mut out),
         Verb::Deny(verb) => verb.run_on(Verdict::Deny, memory, &mut out),
@@ -133,6 +133,47 @@ tcp:10.0.0.1:443  10.0.1.1:443  tunnel gue:6080:+c  1       0       0         0 
 }
 
 #[test]
+fn sync_daemons_are_started_listed_and_stopped() {
+    let mut memory = Memory::default();
+    memory.interfaces.insert("eth0".into(), 9000);
+    for (line, expected, why) in [
+        (
+            "sync start master -i eth9",
+            "error: the sync master on eth9: there is no such interface; try: see what there is: ip link",
+            "unknown",
+        ),
+        ("sync start master -i eth0 --syncid 7", "", "the rest as usual"),
+        (
+            "sync start master -i eth0",
+            "error: the sync master on eth0: the sync daemon runs already; try: stop it first",
+            "twice",
+        ),
+        ("sync start backup -i eth0 --group ff02::81 --port 9999 --ttl 4", "", "all said"),
+        (
+            "sync list",
+            "\
+ROLE    INTERFACE  SYNCID  MAXLEN  GROUP       PORT  TTL
+master  eth0       7       1472    224.0.0.81  8848  1
+backup  eth0       0       8952    ff02::81    9999  4
+",
+            "lengths by the interface",
+        ),
+        ("sync stop backup", "", "one of them"),
+        (
+            "sync stop backup",
+            "error: the sync backup: no such sync daemon runs; try: start it first",
+            "gone",
+        ),
+    ] {
+        assert_eq!(said(&mut memory, line), expected, "{line}: {why}");
+    }
+    let json = said(&mut memory, "sync list -o json");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json[0]["role"], &json[1]), (&"master".into(), &serde_json::Value::Null));
+    assert!(said(&mut memory, "sync start backup -i eth0 --group 10.0.0.1").contains("multicast"));
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let mut memory = Memory::default();
     said(&mut memory, "service add tcp:10.0.0.1:80");
@@ -183,8 +224,6 @@ fn wrong_words_are_explained() {
         assert!(said.contains(part), "{line}:\n{said}");
     }
 }
-
-mod mark;
 
 #[test]
 fn connections_are_filtered_and_bounded() {
@@ -306,10 +345,6 @@ impl xlvs_api::Director for Decorated<'_> {
 
     fn zero(&mut self, what: xlvs_api::Zero) -> Result<(), xlvs_api::ClientError> {
         self.0.zero(what)
-    }
-
-    fn marks(&mut self) -> Result<xlvs_api::MarksView, xlvs_api::ClientError> {
-        self.0.marks()
     }
 
     fn timeouts(&mut self) -> Result<xlvs_model::Timeouts, xlvs_api::ClientError> {
