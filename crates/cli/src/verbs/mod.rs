@@ -4,6 +4,7 @@ mod access;
 mod conn;
 mod detach;
 mod install_faces;
+mod mark;
 mod reach;
 mod server;
 mod service;
@@ -55,6 +56,9 @@ enum Verb {
     /// Clients that may not connect.
     #[command(subcommand, after_help = access::EXAMPLES)]
     Deny(access::Verb),
+    /// Mark rules: which packets belong to services of firewall marks.
+    #[command(subcommand)]
+    Mark(mark::Verb),
     /// Daemons that tell another director of connections.
     #[command(subcommand)]
     Sync(sync::Verb),
@@ -99,6 +103,7 @@ impl Xlvs {
             Verb::Status(args) => args.run(),
             Verb::Service(verb) => verb.run(),
             Verb::Server(verb) => verb.run(),
+            Verb::Mark(verb) => verb.run(),
             Verb::Sync(verb) => verb.run(),
             Verb::Conn(verb) => verb.run(),
             Verb::Set(args) => args.run(),

@@ -22,6 +22,7 @@ fn said(memory: &mut Memory, line: &str) -> String {
     let done = match xlvs.verb.unwrap() {
         Verb::Service(verb) => verb.run_on(memory, &mut out),
         Verb::Server(verb) => verb.run_on(memory, &mut out),
+        Verb::Mark(verb) => verb.run_on(memory, &mut out),
         Verb::Conn(verb) => verb.run_on(memory, &mut out),
         Verb::Sync(verb) => verb.run_on(memory, &mut out),
         Verb::Set(args) => args.run_on(memory, &mut out),
@@ -225,6 +226,8 @@ fn wrong_words_are_explained() {
     }
 }
 
+mod mark;
+
 #[test]
 fn connections_are_filtered_and_bounded() {
     let mut memory = Memory::default();
@@ -345,6 +348,10 @@ impl xlvs_api::Director for Decorated<'_> {
 
     fn zero(&mut self, what: xlvs_api::Zero) -> Result<(), xlvs_api::ClientError> {
         self.0.zero(what)
+    }
+
+    fn marks(&mut self) -> Result<xlvs_api::MarksView, xlvs_api::ClientError> {
+        self.0.marks()
     }
 
     fn timeouts(&mut self) -> Result<xlvs_model::Timeouts, xlvs_api::ClientError> {
