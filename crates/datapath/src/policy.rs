@@ -9,9 +9,11 @@
 mod client;
 mod defence;
 
+use xlvs_wire::tcp_flag::{ACK, RST, SYN};
+
 pub use self::{
     client::{Client, ClientKey, NANOSECONDS, ServicePolicy, network_mask, take},
-    defence::{Defence, DefenceModes, Suspicion, defence, suspicion, trickle_odds},
+    defence::{Defence, DefenceModes, Suspicion, defence, drop_packet, suspicion, trickle_odds},
 };
 use crate::{
     state::{CLOSE, FIN_WAIT, TIME_WAIT},
@@ -129,6 +131,22 @@ pub enum Late {
     Bare,
     /// A segment with payload: the client waits for an answer that nobody should give.
     Payload,
+}
+
+impl Late {
+    /// A TCP segment with these flags and so many bytes of payload.
+    #[inline(always)]
+    pub const fn of_segment(flags: u8, payload: u32) -> Self {
+        if flags & RST != 0 {
+            Self::Reset
+        } else if flags & (SYN | ACK) == SYN {
+            Self::Syn
+        } else if payload > 0 {
+            Self::Payload
+        } else {
+            Self::Bare
+        }
+    }
 }
 
 /// What becomes of it.

@@ -80,6 +80,19 @@ const fn rate(rate: i64) -> u32 {
     }
 }
 
+/// One packet more that would begin a connection: what the counter holds then, and whether the
+/// packet is dropped (`ip_vs_todrop`). The counter may begin with anything.
+#[inline(always)]
+pub const fn drop_packet(counter: u32, rate: u32) -> (u32, bool) {
+    if rate == 0 {
+        (counter, false)
+    } else if counter > 1 {
+        (counter - 1, false)
+    } else {
+        (rate, true)
+    }
+}
+
 /// What `drop_entry` thinks of an entry that it came upon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Suspicion {

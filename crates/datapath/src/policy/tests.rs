@@ -60,6 +60,43 @@ fn a_removed_servers_clients_are_told_or_not() {
 }
 
 #[test]
+fn a_late_segment_is_what_its_flags_and_payload_say() {
+    use xlvs_wire::tcp_flag::{ACK, FIN, RST, SYN};
+    for (flags, payload, expected, why) in [
+        (SYN, 0, Late::Syn, "a new connection"),
+        (SYN, 9, Late::Syn, "with early data"),
+        (SYN | ACK, 0, Late::Bare, "begins nothing"),
+        (ACK, 0, Late::Bare, "an acknowledgement"),
+        (FIN | ACK, 0, Late::Bare, "a close"),
+        (ACK, 1, Late::Payload, "a question"),
+        (FIN | ACK, 1, Late::Payload, "the last one"),
+        (RST, 1, Late::Reset, "over, whatever it carries"),
+        (0, 0, Late::Bare, "nothing at all"),
+    ] {
+        assert_eq!(Late::of_segment(flags, payload), expected, "{flags:#x} {payload}: {why}");
+    }
+}
+
+#[test]
+fn one_of_so_many_packets_is_dropped() {
+    for (rate, begin, expected, why) in [
+        (0, 5, [false; 6], "off"),
+        (1, 0, [true; 6], "all"),
+        (3, 3, [false, false, true, false, false, true], "every third"),
+        (2, 0, [true, false, true, false, true, false], "a counter at nought"),
+        (2, 4, [false, false, false, true, false, true], "a counter of a higher rate"),
+    ] {
+        let mut counter = begin;
+        let dropped = [(); 6].map(|()| {
+            let (next, is_dropped) = drop_packet(counter, rate);
+            counter = next;
+            is_dropped
+        });
+        assert_eq!(dropped, expected, "{why}");
+    }
+}
+
+#[test]
 fn either_list_keeps_a_client_out() {
     let (allow, deny) = (Some(ACCESS_ALLOW), Some(ACCESS_DENY));
     for (service, director, expected) in [

@@ -6,6 +6,7 @@ use super::{
     Profile, Setting, Value,
     table::{Definition, Effect},
 };
+use crate::LIMITS_EFFECT;
 
 /// The page.
 pub fn reference() -> String {
@@ -20,6 +21,10 @@ pub fn reference() -> String {
     }
     section(&mut page, "The kernel's settings", &kernels);
     section(&mut page, "Our own", &ours);
+    page.push_str(LIMITS);
+    if let Some(why) = LIMITS_EFFECT.why_not() {
+        write!(page, "\nStored, without effect so far: {why}.\n").unwrap_or_default();
+    }
     page
 }
 
@@ -65,4 +70,29 @@ default, so what was set before is forgotten. Values are what the kernel takes i
 `/proc/sys/net/ipv4/vs` (there the same mistake is `EINVAL`), read as it reads them: decimal,
 hexadecimal with `0x`, octal with a leading `0`.
 
+";
+
+const LIMITS: &str = "
+## Timeouts and limits of a service
+
+    xlvs service set tcp:10.0.0.1:22 --timeout-tcp 86400 --timeout-tcp-fin 30
+    xlvs service set udp:10.0.0.1:53 --timeout-udp 10
+    xlvs service set tcp:10.0.0.1:80 --client-limit 100/24 --client-rate 20/s
+    xlvs service set tcp:10.0.0.1:80 --client-limit 0 --client-rate 0
+
+A timeout that is not given, or 0, is the director's (`ipvsadm --set`). A limit holds for each network
+of clients: the addresses that share PREFIX bits, each address alone if no PREFIX is given; both
+limits of a service go by the same PREFIX. A rate lets as many connections through at once as it
+allows in a second. What is above a limit is dropped and counted. `ipvsadm` changes none of this.
+
+## Who may connect
+
+    xlvs deny add 203.0.113.0/24                            from there to no service
+    xlvs allow add 10.0.0.0/8 --service tcp:10.0.0.1:22     nobody else to this one
+    xlvs deny list
+
+The director has a list of its own, and each service has one. In a list the entry that names a client
+most exactly decides; whom none names may connect, unless somebody is allowed by name. To except
+some of a denied network and shut nobody else out, allow 0.0.0.0/0 too. A client must pass both
+lists, with every packet: what is denied is dropped and counted, of connections that stand as well.
 ";

@@ -148,6 +148,28 @@ fn settings_survive_being_written_down() {
 }
 
 #[test]
+fn changes_are_json() {
+    for (json, why) in [
+        (r#"{"op":"set","setting":"drop_entry","value":3}"#, "a number"),
+        (r#"{"op":"set","setting":"sync_threshold","value":[3,50]}"#, "two"),
+        (r#"{"op":"set","setting":"removed_server","value":"drop"}"#, "a word"),
+        (r#"{"op":"set","setting":"removed_server","value":null}"#, "the default"),
+        (r#"{"op":"set_profile","profile":"kernel"}"#, "a profile"),
+        (
+            r#"{"op":"add_access","verdict":"deny","network":"10.0.0.0/8","service":null}"#,
+            "a list of the director",
+        ),
+        (
+            r#"{"op":"remove_access","verdict":"allow","network":"10.0.0.0/8","service":"fwmark:8"}"#,
+            "a list of a service",
+        ),
+    ] {
+        let change: crate::Change = serde_json::from_str(json).unwrap();
+        assert_eq!(serde_json::to_string(&change).unwrap(), json, "{why}");
+    }
+}
+
+#[test]
 fn the_documentation_is_made_from_the_table() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/settings.md");
     let page = reference();
