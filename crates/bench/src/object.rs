@@ -13,8 +13,8 @@ use aya::{
     programs::{TestRun, TestRunAttrs, TestRunOptions, Xdp},
 };
 use xlvs_datapath::{
-    Reason,
-    tables::{Conn, ConnKey},
+    JUMPS, Reason,
+    tables::{Conn, ConnKey, PerCpu},
 };
 
 static OBJECT: &[u8] =
@@ -152,11 +152,6 @@ impl Object {
         Ok(Run { action: run.return_value, nanoseconds: run.duration.as_secs_f64() * 1e9 })
     }
 
-    /// The program itself.
-    pub(crate) fn program(&mut self, program: Program) -> Result<&mut Xdp> {
-        xdp(&mut self.ebpf, program)
-    }
-
     /// The connection table.
     pub(crate) fn conns(&self) -> Result<BorrowedFd<'_>> {
         match self.ebpf.map("CONNS") {
@@ -165,22 +160,15 @@ impl Object {
         }
     }
 
-    /// Takes every connection out.
-    pub(crate) fn empty(&mut self) -> Result<()> {
-        let mut conns = self.hash::<[u8; KEY], [u8; VALUE]>("CONNS")?;
-        for key in conns.keys().collect::<Result<Vec<_>, _>>()? {
-            conns.remove(&key)?;
-        }
-        Ok(())
-    }
-
     /// What became of all packets so far, for saying why one went astray.
     pub(crate) fn reasons(&self) -> Result<String> {
-        let map = self.ebpf.map("REASONS").context("the object has no REASONS")?;
-        let counters = PerCpuArray::<_, u64>::try_from(map)?;
+        let map = self.ebpf.map("CPU").context("the object has no CPU")?;
+        let cpus = PerCpuArray::<_, [u64; size_of::<PerCpu>() / 8]>::try_from(map)?;
+        let first = std::mem::offset_of!(PerCpu, reasons) / 8;
+        let cpus = cpus.get(&0, 0)?;
         let mut counted = Vec::new();
-        for (reason, index) in Reason::ALL.iter().zip(0..) {
-            let sum: u64 = counters.get(&index, 0)?.iter().sum();
+        for (reason, index) in Reason::ALL.iter().zip(first..) {
+            let sum: u64 = cpus.iter().map(|cpu| cpu[index]).sum();
             if sum > 0 {
                 counted.push(format!("{reason} {sum}"));
             }
@@ -188,28 +176,32 @@ impl Object {
         Ok(counted.join(", "))
     }
 
-    /// What the verifier walked for the director's two programs.
-    pub(crate) fn verified(&mut self) -> Result<[u32; 2]> {
-        let count = |program: &mut Xdp| -> Result<u32> {
+    /// What the verifier walked for the director's programs, in the order of their way.
+    pub(crate) fn verified(&mut self) -> Result<Vec<u32>> {
+        let names = std::iter::once("director").chain(JUMPS.into_iter().rev());
+        let mut counts = Vec::new();
+        for name in names {
+            let Some(program) = self.ebpf.program_mut(name) else { continue };
+            let program: &mut Xdp = program.try_into()?;
             let count = program.info()?.verified_instruction_count();
-            count.context("this kernel does not count what it verifies")
-        };
-        let slow = match self.ebpf.program_mut("director_slow") {
-            Some(program) => count(program.try_into()?)?,
-            None => 0,
-        };
-        Ok([count(self.program(Program::Director)?)?, slow])
+            counts.push(count.context("this kernel does not count what it verifies")?);
+        }
+        Ok(counts)
     }
 }
 
-/// Puts the director's second program where the first one jumps to.
+/// Puts the programs that the director goes on in where it looks for them.
 fn join(ebpf: &mut Ebpf) -> Result<()> {
-    let Some(slow) = ebpf.program_mut("director_slow") else { return Ok(()) };
-    let slow: &mut Xdp = slow.try_into()?;
-    slow.load().context("load director_slow")?;
-    let slow = slow.fd()?.try_clone()?;
-    let jump = ebpf.map_mut("JUMP").context("the object has no JUMP")?;
-    Ok(ProgramArray::try_from(jump)?.set(0, &slow, 0)?)
+    for (place, name) in (0..).zip(JUMPS) {
+        // Another build may have fewer.
+        let Some(next) = ebpf.program_mut(name) else { continue };
+        let next: &mut Xdp = next.try_into()?;
+        next.load().with_context(|| format!("load {name}"))?;
+        let next = next.fd()?.try_clone()?;
+        let jump = ebpf.map_mut("JUMP").context("the object has no JUMP")?;
+        ProgramArray::try_from(jump)?.set(place, &next, 0)?;
+    }
+    Ok(())
 }
 
 fn xdp(ebpf: &mut Ebpf, program: Program) -> Result<&mut Xdp> {

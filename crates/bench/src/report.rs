@@ -19,7 +19,7 @@ pub(crate) struct Report {
     pub(crate) flows: u32,
     pub(crate) rounds: usize,
     /// Instructions, of the short way and of the whole one.
-    pub(crate) verified: [u32; 2],
+    pub(crate) verified: Vec<u32>,
     pub(crate) swept: Vec<Swept>,
     pub(crate) live: Option<Result<Live, String>>,
 }
@@ -102,14 +102,13 @@ impl Report {
         let head = format!(
             "{}, Linux {}, {}. Medians of {} rounds of `BPF_PROG_TEST_RUN` (one packet a call, \
              one core, programs taking turns). The verifier walks {} instructions for the short \
-             way, {} for the whole one. NAT's answers in random order ask the host's routes each, \
+             way, for newcomers and for the whole way. NAT's answers in random order ask the host's routes each, \
              as a way found is kept for a second.",
             machine(),
             kernel(),
             today(),
             self.rounds,
-            self.verified[0],
-            self.verified[1]
+            self.verified.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
         );
         format!("{head}\n\n{}", draw(&rows, style))
     }

@@ -164,8 +164,10 @@ pub(crate) fn furnish(object: &mut Object, ifindex: u32) -> Result<()> {
     port[..4].copy_from_slice(&ifindex.to_ne_bytes());
     port[4..6].copy_from_slice(&MTU.to_ne_bytes());
     port[6..].copy_from_slice(&MAC);
-    ports.set(1, port, 0)?;
-    object.hash::<u32, u32>("PORT_OF")?.insert(ifindex, 1, 0)?;
+    // Where userspace puts it: at the place of its own number.
+    let index = ifindex & (ports.len() - 1);
+    ports.set(index, port, 0)?;
+    object.hash::<u32, u32>("PORT_OF")?.insert(ifindex, index, 0)?;
     for way in Way::ALL {
         let number = way as u32;
         let first = number * u32::from(SERVERS);
@@ -199,14 +201,6 @@ pub(crate) fn set_timeouts(object: &mut Object, of: impl Fn(u64) -> u64) -> Resu
     object.array::<[u8; 144]>("SETTINGS")?.set(0, settings, 0)?;
     Ok(())
 }
-
-/// Forgets the counts of connections that were taken out of the table from here.
-pub(crate) fn reset_live(object: &mut Object) -> Result<()> {
-    let slots = u32::from(SERVERS) * u32::try_from(Way::ALL.len())?;
-    let mut live = object.array::<[u8; 8]>("LIVE")?;
-    (0..slots).try_for_each(|slot| Ok(live.set(slot, [0; 8], 0)?))
-}
-
 /// Establishes a connection: the director sees its first two packets. Returns the server.
 pub(crate) fn establish(object: &Object, way: Way, client: u32) -> Result<u8> {
     let flow = way.flow(client);
@@ -236,7 +230,7 @@ fn dest(way: Way, server: u8, ifindex: u32) -> Dest {
         flags: DEST_USED | DEST_AVAILABLE,
         hop: 0,
         hops: [hop, Hop::default()],
-        reserved: 0,
+        ready: 0,
     }
 }
 
@@ -256,7 +250,7 @@ fn dest_bytes(d: &Dest) -> [u8; 64] {
         b.extend(hop.mtu.to_ne_bytes());
         b.extend(hop.kind.to_ne_bytes());
     }
-    b.extend(d.reserved.to_ne_bytes());
+    b.extend(d.sealed().ready.to_ne_bytes());
     b.try_into().expect("the fields are 64 bytes, as the tables assert")
 }
 

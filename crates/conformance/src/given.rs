@@ -102,7 +102,7 @@ impl Real {
             flags: DEST_USED | DEST_AVAILABLE,
             hop: 0,
             hops: [hop, Hop { kind: HOP_UNKNOWN, ..Hop::default() }],
-            reserved: 0,
+            ready: 0,
         };
         Self { dest, weight: 1 }
     }
@@ -277,7 +277,7 @@ impl Given {
     pub fn conn_with(mut self, sport: u16, slot: u32, state: u8, no_output: bool) -> Self {
         let dest = self.dests[slot as usize];
         let key = client_key(&dest, sport);
-        let life = self.settings.timeouts[timeout_index(key.protocol, state)];
+        let life = self.settings.timeouts[timeout_index(key.protocol(), state)];
         let expires = self.now + life - life / 4;
         let direct = dest.method != METHOD_MASQ;
         let mut flags = dest.method;
@@ -287,7 +287,7 @@ impl Given {
         self.conns.push((key, Entry { expires, word, hop: 0, origin: 0 }));
         if !direct {
             let word = Word::new(state, flags | CONN_REPLY, slot);
-            let origin = conn::origin(key.dst, key.dport, 0);
+            let origin = conn::origin(key.dst(), key.dport(), 0);
             let reply = conn::reply_key(&key, &dest);
             self.conns.push((reply, Entry { expires, word, hop: 0, origin }));
         }
@@ -319,13 +319,7 @@ impl Given {
 
 /// The key of [`CLIENT`]'s connection to the service of this server.
 pub fn client_key(dest: &Dest, sport: u16) -> ConnKey {
-    ConnKey {
-        src: addr(CLIENT),
-        dst: dest.vaddr,
-        sport: sport.to_be(),
-        dport: dest.vport,
-        protocol: dest.protocol.into(),
-    }
+    ConnKey::new(addr(CLIENT), dest.vaddr, sport.to_be(), dest.vport, dest.protocol.into())
 }
 
 /// And of its answers.

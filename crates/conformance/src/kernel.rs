@@ -9,8 +9,8 @@ use aya::{
     programs::{SchedClassifier, Xdp},
 };
 use xlvs_datapath::{
-    Reason, Route,
-    tables::{ConnKey, Dest, Hop, Stats, Word},
+    JUMPS, Reason, Route,
+    tables::{ConnKey, Dest, Hop, PerCpu, Stats, Word},
 };
 
 use crate::{Action, CONNS, Entry, Given, PLANS, Ran, SLOTS, Snapshot, Twin};
@@ -48,7 +48,7 @@ pub struct InKernel {
     ports: Array<MapData, [u8; 12]>,
     port_of: HashMap<MapData, u32, u32>,
     conns: HashMap<MapData, [u8; 16], [u8; 32]>,
-    reasons: PerCpuArray<MapData, u64>,
+    cpu: PerCpuArray<MapData, [u64; PER_CPU]>,
     limiter: Array<MapData, u64>,
     now: Array<MapData, u64>,
     route: Array<MapData, u64>,
@@ -57,6 +57,10 @@ pub struct InKernel {
 }
 
 /// Bytes of a table entry: the layout is written down a second time here, field by field.
+/// [`PerCpu`] in words, and where in it the reasons begin.
+const PER_CPU: usize = size_of::<PerCpu>() / 8;
+const FIRST_REASON: usize = std::mem::offset_of!(PerCpu, reasons) / 8;
+
 struct Bytes(Vec<u8>);
 
 impl Bytes {
@@ -85,7 +89,7 @@ fn u16_at(bytes: &[u8], at: usize) -> u16 {
 }
 
 fn key_bytes(k: &ConnKey) -> [u8; 16] {
-    bytes![k.src, k.dst, k.sport, k.dport, k.protocol].array()
+    bytes![k.src(), k.dst(), k.sport(), k.dport(), k.protocol()].array()
 }
 
 fn hop_bytes(h: &Hop) -> Vec<u8> {
@@ -97,7 +101,7 @@ fn dest_bytes(d: &Dest) -> [u8; 64] {
     let head = bytes![d.addr, d.tunnel_src, d.vaddr, d.port, d.vport].0;
     let small = [d.protocol, d.method, d.flags, d.hop];
     let hops = [hop_bytes(&d.hops[0]), hop_bytes(&d.hops[1])].concat();
-    Bytes::of(&[&head, &small, &hops, &d.reserved.to_ne_bytes()]).array()
+    Bytes::of(&[&head, &small, &hops, &d.sealed().ready.to_ne_bytes()]).array()
 }
 
 impl Programs {
@@ -170,14 +174,15 @@ impl InKernel {
             loader.map_max_entries(map, entries);
         }
         let mut ebpf = loader.load(&object()).expect("root, and a kernel that takes the object");
-        for name in ["director", "director_slow", "sweep"] {
+        for name in ["director", "sweep"].into_iter().chain(JUMPS) {
             let program: &mut Xdp = ebpf.program_mut(name).unwrap().try_into().unwrap();
             program.load().unwrap();
         }
-        let slow: &Xdp = ebpf.program("director_slow").unwrap().try_into().unwrap();
-        let slow = slow.fd().unwrap().try_clone().unwrap();
         let mut jump = ProgramArray::try_from(ebpf.take_map("JUMP").unwrap()).unwrap();
-        jump.set(0, &slow, 0).unwrap();
+        for (place, name) in (0u32..).zip(JUMPS) {
+            let next: &Xdp = ebpf.program(name).unwrap().try_into().unwrap();
+            jump.set(place, &next.fd().unwrap().try_clone().unwrap(), 0).unwrap();
+        }
         let reply: &mut SchedClassifier = ebpf.program_mut("reply").unwrap().try_into().unwrap();
         reply.load().unwrap();
         let mut take = |name: &str| ebpf.take_map(name).unwrap();
@@ -192,7 +197,7 @@ impl InKernel {
             ports: Array::try_from(take("PORTS")).unwrap(),
             port_of: HashMap::try_from(take("PORT_OF")).unwrap(),
             conns: HashMap::try_from(take("CONNS")).unwrap(),
-            reasons: PerCpuArray::try_from(take("REASONS")).unwrap(),
+            cpu: PerCpuArray::try_from(take("CPU")).unwrap(),
             limiter: Array::try_from(take("LIMITER")).unwrap(),
             now: Array::try_from(take("TEST_NOW")).unwrap(),
             route: Array::try_from(take("TEST_ROUTE")).unwrap(),
@@ -221,9 +226,7 @@ impl InKernel {
         for plan in 0..PLANS {
             self.plans.set(plan, [0; 24], 0).unwrap();
         }
-        for reason in 0..Reason::COUNT as u32 {
-            self.reasons.set(reason, per_cpu(0), 0).unwrap();
-        }
+        self.cpu.set(0, per_cpu([0; PER_CPU]), 0).unwrap();
     }
 
     /// The keys of all entries.
@@ -256,13 +259,7 @@ pub struct Changes<'a> {
 }
 
 fn conn_key(k: &[u8; 16]) -> ConnKey {
-    ConnKey {
-        src: u32_at(k, 0),
-        dst: u32_at(k, 4),
-        sport: u16_at(k, 8),
-        dport: u16_at(k, 10),
-        protocol: u32_at(k, 12),
-    }
+    ConnKey::new(u32_at(k, 0), u32_at(k, 4), u16_at(k, 8), u16_at(k, 10), u32_at(k, 12))
 }
 
 fn per_cpu<T: aya::Pod>(value: T) -> PerCpuValues<T> {
@@ -346,7 +343,7 @@ impl Twin for InKernel {
         let route = match given.route {
             Route::None => 0,
             Route::ForwardingOff => 1,
-            Route::NoNeighbour { .. } => 2,
+            Route::NoNeighbour => 2,
             Route::Found { port, mac } => mac | u64::from(port) << 48,
         };
         self.route.set(0, route, 0).unwrap();
@@ -385,7 +382,8 @@ impl Twin for InKernel {
             let all = self.stats.get(&slot, 0).unwrap();
             all.iter().map(stats).fold(Stats::default(), total)
         };
-        let reason = |r: &Reason| self.reasons.get(&(*r as u32), 0).unwrap().iter().sum();
+        let cpus = self.cpu.get(&0, 0).unwrap();
+        let reason = |r: &Reason| cpus.iter().map(|cpu| cpu[FIRST_REASON + *r as usize]).sum();
         Snapshot {
             conns: (self.conns.iter().map(Result::unwrap))
                 .map(|(k, v)| (conn_key(&k), entry(&v)))

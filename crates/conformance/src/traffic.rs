@@ -4,8 +4,8 @@ use xlvs_datapath::{
     Route,
     state::ESTABLISHED,
     tables::{
-        CONN_NO_OUTPUT, ConnKey, DEST_AVAILABLE, HOP_LOCAL, HOP_NEIGHBOUR, HOP_UNKNOWN,
-        METHOD_MASQ, METHOD_ROUTE, METHOD_TUNNEL, SETTING_MIGRATING, Word,
+        CONN_NO_OUTPUT, DEST_AVAILABLE, HOP_LOCAL, HOP_NEIGHBOUR, HOP_UNKNOWN, METHOD_MASQ,
+        METHOD_ROUTE, METHOD_TUNNEL, SETTING_MIGRATING, Word,
     },
     tick_of,
 };
@@ -76,7 +76,7 @@ pub fn world(r: &mut Random) -> Given {
     given.route = match r.below(10) {
         0 => Route::None,
         1 => Route::ForwardingOff,
-        2 => Route::NoNeighbour { ifindex: 0, addr: 0 },
+        2 => Route::NoNeighbour,
         n => Route::Found { port: (n & 1) as u16, mac: Mac::new(GATEWAY).to_u64() },
     };
     if r.one_in(12) {
@@ -124,7 +124,7 @@ pub fn edit(r: &mut Random, given: &mut Given) {
 fn fill(given: &mut Given, crowd: usize) {
     let dest = given.dests[0];
     for n in 0..crowd {
-        let key = ConnKey { src: addr([10, 0, 9, n as u8]), ..client_key(&dest, 1000) };
+        let key = client_key(&dest, 1000).with_src(addr([10, 0, 9, n as u8]));
         let word = Word::new(ESTABLISHED, METHOD_ROUTE | CONN_NO_OUTPUT, 0);
         let expires = given.now + 500_000_000_000;
         given.conns.push((key, Entry { expires, word, hop: 0, origin: 0 }));

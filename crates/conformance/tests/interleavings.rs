@@ -11,7 +11,7 @@ use xlvs_conformance::{
 use xlvs_datapath::{
     Arrival, Cell64, Insert, Outcome, Reason, Route, Tables, Verdict, VisitOrder, state,
     tables::{
-        CONN_DEAD, CONN_REPLY, Conn, ConnKey, Dest, Event, Live, METHOD_MASQ, Plan, Port, Service,
+        CONN_DEAD, CONN_REPLY, Conn, ConnKey, Dest, Live, METHOD_MASQ, Plan, Port, Service,
         ServiceKey, Settings, Stats, Word,
     },
 };
@@ -90,9 +90,6 @@ impl Tables for Watched<'_> {
     fn route(&self, src: u32, dst: u32, ifindex: u32) -> Route {
         self.look();
         self.memory.route(src, dst, ifindex)
-    }
-    fn tell(&self, event: Event) {
-        self.memory.tell(event);
     }
     fn limiter(&self) -> Option<&Cell64> {
         self.memory.limiter()
@@ -176,7 +173,7 @@ fn worlds() -> Vec<(String, Given)> {
 fn crowded(given: &Given, room: usize) -> Given {
     given.clone().but(|g| {
         for n in (0..CONNS).skip(room).map(|n| n.to_ne_bytes()[0]) {
-            let key = ConnKey { src: addr([10, 0, 9, n]), ..client_key(&g.dests[0], 7) };
+            let key = client_key(&g.dests[0], 7).with_src(addr([10, 0, 9, n]));
             let flags = METHOD_MASQ | xlvs_datapath::tables::CONN_NO_OUTPUT | 3;
             let word = Word::new(state::ESTABLISHED, flags, 0);
             g.conns.push((key, Entry { expires: g.now + 1, word, hop: 0, origin: 0 }));

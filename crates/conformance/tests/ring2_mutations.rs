@@ -7,7 +7,10 @@
 use xlvs_conformance::{
     Flags, Given, InKernel, InMemory, L4, Options, Packet, Random, Real, Twin, traffic,
 };
-use xlvs_datapath::{state, tables::METHOD_MASQ};
+use xlvs_datapath::{
+    state,
+    tables::{ConnKey, METHOD_MASQ},
+};
 use xlvs_sched::Scheduler;
 
 /// Live connections of every method, TCP and UDP, and a frame or two of each.
@@ -37,17 +40,15 @@ fn world() -> (Given, Vec<Vec<u8>>) {
 }
 
 /// Moves the last connection to another client port.
-fn retarget(
-    conns: &mut [(xlvs_datapath::tables::ConnKey, xlvs_conformance::Entry)],
-    sport: u16,
-    nat: bool,
-) {
+fn retarget(conns: &mut [(ConnKey, xlvs_conformance::Entry)], sport: u16, nat: bool) {
     let last = conns.len() - 1;
+    let of = |k: ConnKey, sport, dport| ConnKey::new(k.src(), k.dst(), sport, dport, k.protocol());
+    let port = sport.to_be();
     if nat {
-        conns[last - 1].0.sport = sport.to_be();
-        conns[last].0.dport = sport.to_be();
+        conns[last - 1].0 = of(conns[last - 1].0, port, conns[last - 1].0.dport());
+        conns[last].0 = of(conns[last].0, conns[last].0.sport(), port);
     } else {
-        conns[last].0.sport = sport.to_be();
+        conns[last].0 = of(conns[last].0, port, conns[last].0.dport());
     }
 }
 

@@ -61,8 +61,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "an answer's checksum moves the wrong way",
         FORWARD,
-        "Delta::new().long(m.key.src, vaddr)",
-        "Delta::new().long(vaddr, m.key.src)",
+        "Delta::new().long(m.key.src(), vaddr)",
+        "Delta::new().long(vaddr, m.key.src())",
     ),
     mutant(
         "the outer header always has DF",
@@ -145,8 +145,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "FTP's data port begins connections",
         PIPELINE,
-        "m.key.sport == FTP_DATA.to_be()",
-        "m.key.sport == FTP_DATA",
+        "m.key.sport() == FTP_DATA.to_be()",
+        "m.key.sport() == FTP_DATA",
     ),
     mutant(
         "removed servers go on serving",

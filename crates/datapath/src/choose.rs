@@ -7,20 +7,34 @@ use crate::{
     tables::{Order, Plan},
 };
 
-/// Asks the scheduler of a service, and remembers its place: the slot of a destination, or
-/// [`NO_SERVER`]. A lost race is another CPU's choice, so the next is tried.
+/// Asks the scheduler of a service: the slot of a destination, or [`NO_SERVER`].
 #[inline(always)]
 pub fn choose<T: Tables>(t: &T, plan: u32, scheduler: u32) -> u64 {
     let Some(plan) = t.plan(plan) else { return NO_SERVER };
     let Some(scheduler) = Scheduler::from_number(scheduler) else { return NO_SERVER };
     let list = List { t, plan };
+    // Two ways that share nothing: what remembers its place in the list asks again where another
+    // CPU was faster, and the verifier walks all of that as often.
+    if matches!(scheduler, Scheduler::Rr | Scheduler::Wrr) {
+        in_turn(scheduler, &list)
+    } else {
+        match xlvs_sched::pick(scheduler, &list, 0) {
+            Some(choice) => u64::from(choice.id),
+            None => NO_SERVER,
+        }
+    }
+}
+
+/// Remembers the place. A lost race is another CPU's choice, so the next is tried.
+#[inline(always)]
+fn in_turn<T: Tables>(scheduler: Scheduler, list: &List<'_, T>) -> u64 {
     let mut slot = NO_SERVER;
     // Hidden from the optimiser, which would unroll the loop over every scheduler's walk.
     for _ in 0..core::hint::black_box(CHOICES) {
-        let state = plan.state.get();
-        let Some(choice) = xlvs_sched::pick(scheduler, &list, state) else { return NO_SERVER };
+        let state = list.plan.state.get();
+        let Some(choice) = xlvs_sched::pick(scheduler, list, state) else { return NO_SERVER };
         slot = u64::from(choice.id);
-        if choice.state == state || plan.state.replace(state, choice.state) {
+        if choice.state == state || list.plan.state.replace(state, choice.state) {
             break;
         }
     }
@@ -48,6 +62,10 @@ impl<T: Tables> Server for Candidate<'_, T> {
         self.order.weight
     }
     #[inline(always)]
+    fn overloaded(&self) -> bool {
+        false
+    }
+    #[inline(always)]
     fn load(&self) -> Load {
         match self.t.live(self.order.slot) {
             Some(l) => Load { active: l.active.get(), inactive: l.inactive.get() },
@@ -63,6 +81,8 @@ struct OnOrders<'a, T, V> {
 }
 
 impl<T: Tables, V: Visit> VisitOrder for OnOrders<'_, T, V> {
+    const WHOLE: bool = V::WHOLE;
+
     #[inline(always)]
     fn visit(&mut self, position: u32, order: &Order) -> bool {
         self.visitor.visit(position, &Candidate { t: self.t, order })
@@ -87,5 +107,6 @@ impl<T: Tables> Destinations for List<'_, T> {
 
 /// Of [`choose`]: no server may have the connection.
 pub const NO_SERVER: u64 = u64::MAX;
-/// How often a scheduler whose memory another CPU moved is asked again.
-const CHOICES: u32 = 4;
+/// How often a scheduler whose memory another CPU moved is asked. Who loses so often takes its last
+/// choice, and two connections in a row have the same server: the verifier walks each try.
+const CHOICES: u32 = 2;

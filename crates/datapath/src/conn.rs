@@ -7,12 +7,12 @@
 //! while either entry does.
 
 use crate::{
-    Insert, Reason, Tables,
+    Admission, Insert, Reason, Tables,
     parse::Meta,
     state::{self, Direction, Event},
     tables::{
         CONN_DEAD, CONN_INACTIVE, CONN_METHOD, CONN_NO_OUTPUT, CONN_REPLY, Conn, ConnKey, Dest,
-        METHOD_MASQ, Settings, Word,
+        METHOD_MASQ, Settings, Stats, Word,
     },
 };
 
@@ -47,26 +47,20 @@ pub const fn server_port(d: &Dest, dport: u16) -> u16 {
 /// The key of the entry for answers.
 #[inline(always)]
 pub fn reply_key(client: &ConnKey, d: &Dest) -> ConnKey {
-    ConnKey {
-        src: d.addr,
-        dst: client.src,
-        sport: server_port(d, client.dport),
-        dport: client.sport,
-        protocol: client.protocol,
-    }
+    ConnKey::new(
+        d.addr,
+        client.src(),
+        server_port(d, client.dport()),
+        client.sport(),
+        client.protocol(),
+    )
 }
 
 /// The key of the client's entry, from an answer's.
 #[inline(always)]
 pub fn client_key(reply: &ConnKey, origin: u64) -> ConnKey {
     let (vaddr, vport, _) = origin_parts(origin);
-    ConnKey {
-        src: reply.dst,
-        dst: vaddr,
-        sport: reply.dport,
-        dport: vport,
-        protocol: reply.protocol,
-    }
+    ConnKey::new(reply.dst(), vaddr, reply.dport(), vport, reply.protocol())
 }
 
 /// Nanoseconds that a connection may idle in `state`.
@@ -81,6 +75,18 @@ pub fn refresh(c: &Conn, deadline: u64) {
     if deadline.wrapping_sub(c.expires.get()) > EXPIRY_GRAIN_NS {
         c.expires.set(deadline);
     }
+}
+
+/// The same for a client's entry, which notes when that is next worth a write: until then the
+/// timeouts need not be looked up.
+#[inline(always)]
+pub fn refresh_in_time<T: Tables>(t: &T, c: &Conn, protocol: u32, word: Word, now: u64) {
+    if now < c.origin.get() {
+        return;
+    }
+    let Some(s) = t.settings() else { return };
+    c.expires.set(now + timeout(s, protocol, word.state()));
+    c.origin.set(now + EXPIRY_GRAIN_NS);
 }
 
 /// The word after a packet. Without a branch: see [`Event::of_segment`].
@@ -181,39 +187,58 @@ pub fn copy_to_reply<T: Tables>(t: &T, authority: &Conn, key: &ConnKey, deadline
 
 /// The first word of a connection to `slot`, and its first packet's state.
 #[inline(always)]
-pub fn first_word(m: &Meta, method: u8, slot: u32) -> Word {
+pub fn first_word(event: Event, method: u8, slot: u32) -> Word {
     let no_output = if method == METHOD_MASQ { 0 } else { CONN_NO_OUTPUT };
     let born = Word::new(state::NONE, method & CONN_METHOD | no_output | CONN_INACTIVE, slot);
-    step(born, m.event, false)
+    step(born, event, false)
 }
 
-/// Whose connection is in the table.
+/// A connection to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Beginning {
+    /// Its client's entry.
+    pub key: ConnKey,
+    /// Its first word.
+    pub first: Word,
+    /// When it expires.
+    pub deadline: u64,
+    /// Now.
+    pub now: u64,
+    /// The entry's word as it was judged; no word is 0, which says that there was none.
+    pub seen: Word,
+    /// Where its packet came from, as [`Conn::hop`] has it.
+    pub came_by: u64,
+}
+
+/// Whose connection is in the table: its word, `Ours` if it is the new one. `Theirs` is another
+/// CPU's, which was faster with another packet that begins the same connection: both go the same
+/// way, and the second leaves the state as the first made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inserted {
     /// The new one.
     Ours(Word),
-    /// Another CPU's, which was faster with another packet that begins the same connection: both go
-    /// the same way, and the second leaves the state as the first made it.
+    /// Another CPU's.
     Theirs(Word),
 }
 
-/// Begins a connection: in a new entry, or as another life of an expired or closing one, in place;
-/// removing and inserting would leave an instant without a connection. `seen` is the entry's word
-/// as it was judged; no word is 0, which says that there was none. `came_by` is where its packet
-/// came from, as [`Conn::hop`] has it.
+/// Begins a connection to `d`, and counts it: in a new entry, or as another life of an expired or
+/// closing one, in place; removing and inserting would leave an instant without a connection.
 #[inline(always)]
-pub fn begin<T: Tables>(
-    t: &T,
-    m: &Meta,
-    d: &Dest,
-    first: Word,
-    deadline: u64,
-    now: u64,
-    seen: Word,
-    came_by: u64,
-) -> Result<Inserted, Reason> {
+pub fn begin<T: Tables>(t: &T, b: &Beginning, d: &Dest) -> Admission {
+    match try_begin(t, b, d) {
+        Ok(Inserted::Ours(word)) => {
+            t.stats(word.dest(), |x: &mut Stats| x.connections += 1);
+            Admission(word.0)
+        }
+        Ok(Inserted::Theirs(winner)) => Admission(winner.0),
+        Err(reason) => Admission::refused(reason),
+    }
+}
+
+#[inline(always)]
+fn try_begin<T: Tables>(t: &T, b: &Beginning, d: &Dest) -> Result<Inserted, Reason> {
     // Not looked for where none was a moment ago: the insertion notices one that came since.
-    let stands = if seen.0 == 0 { None } else { t.conn(&m.key) };
+    let stands = if b.seen.0 == 0 { None } else { t.conn(&b.key) };
     let old = match &stands {
         Some(c) => Word(c.word.get()),
         None => Word(0),
@@ -222,7 +247,7 @@ pub fn begin<T: Tables>(
         return Err(Reason::EntryBusy);
     }
     // Only the life that was judged may be ended: another CPU's packet may have begun the next one.
-    if stands.is_some() && old.0 != seen.0 {
+    if stands.is_some() && old.0 != b.seen.0 {
         return if old.has(CONN_REPLY) {
             Err(Reason::EntryBusy)
         } else {
@@ -230,13 +255,13 @@ pub fn begin<T: Tables>(
         };
     }
     let word = match &stands {
-        Some(_) => old.reborn(first.state(), first.flags(), first.dest()),
-        None => first,
+        Some(_) => old.reborn(b.first.state(), b.first.flags(), b.first.dest()),
+        None => b.first,
     };
-    let ours = word.method() == METHOD_MASQ && claim_reply(t, m, d, word, deadline, now, came_by)?;
+    let ours = word.method() == METHOD_MASQ && claim_reply(t, b, d, word)?;
     match stands {
-        Some(c) => revive(t, &c, m, d, old, word, deadline),
-        None => insert(t, m, d, word, deadline, ours),
+        Some(c) => revive(t, &c, b, d, old, word),
+        None => insert(t, b, d, word, ours),
     }
 }
 
@@ -244,14 +269,13 @@ pub fn begin<T: Tables>(
 #[inline(always)]
 fn insert<T: Tables>(
     t: &T,
-    m: &Meta,
+    b: &Beginning,
     d: &Dest,
     word: Word,
-    deadline: u64,
     ours: bool,
 ) -> Result<Inserted, Reason> {
-    let conn = Conn::new(deadline, word, 0, 0);
-    let full = match t.conn_insert(&m.key, &conn) {
+    let conn = Conn::new(b.deadline, word, 0, b.now + EXPIRY_GRAIN_NS);
+    let full = match t.conn_insert(&b.key, &conn) {
         Insert::Done => {
             count_one(t, word, true);
             return Ok(Inserted::Ours(word));
@@ -259,13 +283,13 @@ fn insert<T: Tables>(
         Insert::Exists => false,
         Insert::Full => true,
     };
-    let winner = match t.conn(&m.key) {
+    let winner = match t.conn(&b.key) {
         Some(c) => Word(c.word.get()),
         None => Word(u64::from(CONN_DEAD) << 8),
     };
     // The winner may have chosen the same server, whose answers our entry then finds.
     if ours && (winner.has(CONN_DEAD) || winner.dest() != word.dest()) {
-        t.conn_remove(&reply_key(&m.key, d));
+        t.conn_remove(&reply_key(&b.key, d));
     }
     if full {
         Err(Reason::TableFull)
@@ -281,24 +305,24 @@ fn insert<T: Tables>(
 fn revive<T: Tables>(
     t: &T,
     c: &Conn,
-    m: &Meta,
+    b: &Beginning,
     d: &Dest,
     old: Word,
     word: Word,
-    deadline: u64,
 ) -> Result<Inserted, Reason> {
     if !c.word.replace(old.0, word.0) {
         return Err(Reason::EntryBusy);
     }
-    c.expires.set(deadline);
+    c.expires.set(b.deadline);
+    c.origin.set(b.now + EXPIRY_GRAIN_NS);
     count_one(t, old, false);
     count_one(t, word, true);
     if old.method() == METHOD_MASQ
         && let Some(before) = t.dest(old.dest())
     {
-        let key = reply_key(&m.key, before);
-        if word.method() != METHOD_MASQ || key != reply_key(&m.key, d) {
-            t.conn_remove(&key);
+        let reply = reply_key(&b.key, before);
+        if word.method() != METHOD_MASQ || reply != reply_key(&b.key, d) {
+            t.conn_remove(&reply);
         }
     }
     Ok(Inserted::Ours(word))
@@ -306,35 +330,27 @@ fn revive<T: Tables>(
 
 /// Makes the entry for answers, or takes over one that nobody lives in. True: it was made.
 #[inline(always)]
-fn claim_reply<T: Tables>(
-    t: &T,
-    m: &Meta,
-    d: &Dest,
-    word: Word,
-    deadline: u64,
-    now: u64,
-    came_by: u64,
-) -> Result<bool, Reason> {
-    let key = reply_key(&m.key, d);
+fn claim_reply<T: Tables>(t: &T, b: &Beginning, d: &Dest, word: Word) -> Result<bool, Reason> {
+    let reply = reply_key(&b.key, d);
     let copy = word.with(word.state(), word.flags() | CONN_REPLY);
-    let ours = origin(m.key.dst, m.key.dport, 0);
-    let conn = Conn::new(deadline, copy, came_by, ours);
-    match t.conn_insert(&key, &conn) {
+    let ours = origin(b.key.dst(), b.key.dport(), 0);
+    let conn = Conn::new(b.deadline, copy, b.came_by, ours);
+    match t.conn_insert(&reply, &conn) {
         Insert::Done => return Ok(true),
         Insert::Full => return Err(Reason::TableFull),
         Insert::Exists => {}
     }
-    let stands = t.conn(&key).ok_or(Reason::EntryBusy)?;
+    let stands = t.conn(&reply).ok_or(Reason::EntryBusy)?;
     let theirs = Word(stands.word.get());
     if !theirs.has(CONN_REPLY) {
         return Err(Reason::ReplyKeyTaken);
     }
     let whose = stands.origin.get();
     if (whose ^ ours) << 16 != 0
-        && let Some(c) = t.conn(&client_key(&key, whose))
+        && let Some(c) = t.conn(&client_key(&reply, whose))
     {
         let w = Word(c.word.get());
-        let lives = c.expires.get() > now || stands.expires.get() > now;
+        let lives = c.expires.get() > b.now || stands.expires.get() > b.now;
         if lives && !w.has(CONN_DEAD) && w.dest() == theirs.dest() {
             return Err(Reason::ReplyKeyTaken);
         }
@@ -342,9 +358,9 @@ fn claim_reply<T: Tables>(
     if theirs.has(CONN_DEAD) || !stands.word.replace(theirs.0, copy.0) {
         return Err(Reason::EntryBusy);
     }
-    stands.hop.set(came_by);
+    stands.hop.set(b.came_by);
     stands.origin.set(ours);
-    stands.expires.set(deadline);
+    stands.expires.set(b.deadline);
     Ok(false)
 }
 

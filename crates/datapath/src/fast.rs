@@ -6,54 +6,101 @@
 //! instructions stay in the processor's caches.
 
 use xlvs_wire::{
-    ETHERTYPE_IPV4, Eth, IP_FRAGMENT_MASK, Ipv4, PROTO_TCP, PROTO_UDP, Packet, Tcp, tcp_flag::SYN,
+    ETHERTYPE_IPV4, Eth, IP_FRAGMENT_MASK, Ipv4, PROTO_TCP, PROTO_UDP, Packet, Tcp,
+    tcp_flag::{ACK, FIN, RST, SYN},
 };
 
 use crate::{
-    Reason, Tables, conn,
+    Newcomer, Reason, Tables, conn,
     forward::{self, Back},
     parse::{L3, Meta, key},
     pipeline::{Arrival, Outcome, count_in, count_out, present_tick},
-    state::Event,
+    state::{self, Event},
     tables::{
-        CONN_DEAD, CONN_REPLY, Conn, DEST_AVAILABLE, HOP_NEIGHBOUR, Hop, METHOD_MASQ,
-        METHOD_TUNNEL, Settings, Word,
+        CONN_DEAD, CONN_NO_OUTPUT, CONN_REPLY, Conn, Hop, METHOD_MASQ, METHOD_TUNNEL, Ready,
+        Settings, Word,
     },
 };
 
 /// Where TCP or UDP begin behind an IP header without options.
 const L4: usize = L3 + size_of::<Ipv4>();
 
-/// The whole way of a packet, if it is a short one.
+/// What the short way came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// To its end.
+    Done(Outcome),
+    /// There is no connection: [`newcomer`] is next.
+    New,
+    /// To nothing: the whole way is next.
+    Whole,
+}
+
+/// The way of a packet whose connection is known, if it is a short one.
 #[inline(always)]
-pub fn fast<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Option<Outcome> {
-    let s = t.settings()?;
-    if s.services == 0 {
-        return None;
+pub fn fast<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Way {
+    let Some(m) = parse_plain(p) else { return Way::Whole };
+    let Some(c) = t.conn(&m.key) else { return Way::New };
+    match of_connection(p, t, &m, arrival, &c) {
+        Some((reason, ifindex)) => done(t, reason, ifindex),
+        None => Way::Whole,
     }
-    let (ip_len, ttl, tcp_flags, event, protocol) = parse_plain(p)?;
-    // The key by itself: what shares its place in memory with it is read back from there.
-    let key = key(p, L4, protocol)?;
-    let c = t.conn(&key)?;
-    let m = Meta { key, l4: L4, ip_len, ttl, tcp_flags, event };
+}
+
+#[inline(always)]
+fn done<T: Tables>(t: &T, reason: Reason, ifindex: u32) -> Way {
+    t.count(reason);
+    Way::Done(Outcome { reason, ifindex })
+}
+
+#[inline(always)]
+fn of_connection<P: Packet, T: Tables>(
+    p: &mut P,
+    t: &T,
+    m: &Meta,
+    arrival: &Arrival,
+    c: &Conn,
+) -> Option<(Reason, u32)> {
     let word = Word(c.word.get());
     if word.has(CONN_DEAD) || m.ttl <= 1 || c.expires.get() <= arrival.now {
         return None;
     }
-    let (reason, ifindex) = if word.has(CONN_REPLY) {
-        to_client(p, t, s, &m, arrival, &c, word)?
-    } else {
-        to_server(p, t, s, &m, arrival, &c, word)?
-    };
-    t.count(reason);
-    Some(Outcome { reason, ifindex })
+    if word.has(CONN_REPLY) {
+        return to_client(p, t, t.settings()?, m, arrival, c, word);
+    }
+    // A SYN may begin another connection.
+    let steady = is_settled(word, m) || m.tcp_flags & SYN == 0 && conn::is_steady(word, m, false);
+    if !steady {
+        return None;
+    }
+    to_server(p, t, m, word, || conn::refresh_in_time(t, c, m.key.protocol(), word, arrival.now))
 }
 
-/// Length, hop count, flags, what they say, and protocol of a whole datagram of TCP or UDP
-/// without IP options, at least as long as a TCP header needs: one comparison with the frame's
-/// end is enough.
+/// The way of a packet without a connection: another program in the kernel, so that the first one
+/// calls no functions, which costs every packet. What the connection's making changed stands when
+/// the packet then takes the whole way: it finds its connection there.
 #[inline(always)]
-fn parse_plain<P: Packet>(p: &P) -> Option<(u16, u8, u8, Event, u32)> {
+pub fn newcomer<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Way {
+    let Some(m) = parse_plain(p) else { return Way::Whole };
+    if m.ttl <= 1 {
+        return Way::Whole;
+    }
+    let sent = match t.admit(&Newcomer::of(p, t, &m, arrival, Word(0))).word() {
+        Ok(word) => to_server(p, t, &m, word, || {}),
+        // Its sender is told, which takes the whole way.
+        Err(Reason::SentUnreachable) => None,
+        Err(reason) => Some((reason, arrival.ifindex)),
+    };
+    match sent {
+        Some((reason, ifindex)) => done(t, reason, ifindex),
+        None => Way::Whole,
+    }
+}
+
+/// A whole datagram of TCP or UDP without IP options, at least as long as a TCP header needs: one
+/// comparison with the frame's end is enough.
+#[inline(always)]
+fn parse_plain<P: Packet>(p: &P) -> Option<Meta> {
     let tcp: &Tcp = p.at(L4)?;
     let eth: &Eth = p.at(0)?;
     let ip: &Ipv4 = p.at(L3)?;
@@ -71,38 +118,40 @@ fn parse_plain<P: Packet>(p: &P) -> Option<(u16, u8, u8, Event, u32)> {
         PROTO_UDP => (0, Event::DATAGRAM),
         _ => return None,
     };
-    Some((ip_len, ip.ttl, tcp_flags, event, u32::from(ip.protocol)))
+    let key = key(p, L4, u32::from(ip.protocol))?;
+    Some(Meta { key, l4: L4, ip_len, ttl: ip.ttl, tcp_flags, event })
 }
 
+/// A segment that says nothing but ACK leaves ESTABLISHED as it is, whoever sent it: what the tables
+/// of `state` say of nearly all segments.
+#[inline(always)]
+const fn is_settled(word: Word, m: &Meta) -> bool {
+    word.state() == state::ESTABLISHED && m.tcp_flags & (SYN | FIN | RST | ACK) == ACK
+}
+
+/// Sends to the connection's server; `refresh` is called when nothing speaks against it.
 #[inline(always)]
 fn to_server<P: Packet, T: Tables>(
     p: &mut P,
     t: &T,
-    s: &Settings,
     m: &Meta,
-    arrival: &Arrival,
-    c: &Conn,
     word: Word,
+    refresh: impl FnOnce(),
 ) -> Option<(Reason, u32)> {
-    // A SYN may begin another connection.
-    if m.tcp_flags & SYN != 0 || !conn::is_steady(word, m, false) {
-        return None;
-    }
     let dest = t.dest(word.dest())?;
-    let hop: &Hop = &dest.hops[dest.hop as usize & 1];
-    let method = word.method();
-    if dest.flags & DEST_AVAILABLE == 0 || hop.kind != HOP_NEIGHBOUR || m.ip_len > hop.mtu {
+    let (ready, method) = (Ready(dest.ready), word.method());
+    if !ready.takes(method, m.ip_len) {
         return None;
     }
-    if method == METHOD_TUNNEL && m.ip_len > hop.mtu.saturating_sub(forward::TUNNEL_OVERHEAD) {
-        return None;
-    }
-    conn::refresh(c, arrival.now + conn::timeout(s, m.key.protocol, word.state()));
-    count_in(t, word.dest(), m, 0);
+    let hop: &Hop = &dest.hops[ready.hop()];
+    refresh();
+    count_in(t, word.dest(), m);
     let ifindex = hop.ifindex;
     let sent = match method {
-        METHOD_MASQ => forward::nat_to(p, m, hop, dest.addr, conn::server_port(dest, m.key.dport)),
-        METHOD_TUNNEL => forward::tunnel(p, m, hop, dest.tunnel_src, dest.addr),
+        METHOD_MASQ => {
+            forward::nat_to(p, m, hop, dest.addr, conn::server_port(dest, m.key.dport()))
+        }
+        METHOD_TUNNEL => forward::tunnel(p, hop, dest.tunnel_src, dest.addr),
         _ => forward::direct(p, hop),
     };
     let (Ok(reason) | Err(reason)) = sent;
@@ -120,7 +169,8 @@ fn to_client<P: Packet, T: Tables>(
     word: Word,
 ) -> Option<(Reason, u32)> {
     let (vaddr, vport, tick) = conn::origin_parts(r.origin.get());
-    if tick != present_tick(s, arrival.now) || !conn::is_steady(word, m, true) {
+    let steady = is_settled(word, m) && !word.has(CONN_NO_OUTPUT) || conn::is_steady(word, m, true);
+    if tick != present_tick(s, arrival.now) || !steady {
         return None;
     }
     let dmac = r.hop.get();
@@ -128,7 +178,7 @@ fn to_client<P: Packet, T: Tables>(
     if m.ip_len > port.mtu {
         return None;
     }
-    conn::refresh(r, arrival.now + conn::timeout(s, m.key.protocol, word.state()));
+    conn::refresh(r, arrival.now + conn::timeout(s, m.key.protocol(), word.state()));
     count_out(t, word.dest(), m);
     let back = Back { dmac, smac: port.mac, ifindex: port.ifindex, vaddr, vport };
     let (Ok(reason) | Err(reason)) = forward::nat_reply(p, m, &back);

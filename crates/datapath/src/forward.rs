@@ -2,19 +2,17 @@
 //! (RFC 1624), so a packet that came damaged leaves damaged.
 
 use xlvs_wire::{
-    Eth, IP_DONT_FRAGMENT, Ipv4, Mac, PROTO_IPIP, PROTO_TCP, Packet, Tcp, Udp,
-    checksum::{Delta, Sum},
+    Eth, IP_DONT_FRAGMENT, Ipv4, Ipv4Longs, Mac, PROTO_IPIP, PROTO_TCP, Packet, Tcp, Udp,
+    checksum::{self, Delta},
 };
 
 use crate::{
     Reason,
     parse::{L3, Meta},
-    tables::Hop,
+    tables::{Hop, TUNNEL_OVERHEAD},
 };
 
-/// Bytes that a tunnel puts before a packet.
-#[expect(clippy::cast_possible_truncation, reason = "twenty")]
-pub(crate) const TUNNEL_OVERHEAD: u16 = size_of::<Ipv4>() as u16;
+const _: () = assert!(TUNNEL_OVERHEAD as usize == size_of::<Ipv4>());
 
 #[inline(always)]
 fn set_macs<P: Packet>(p: &mut P, dst: &Mac, src: &Mac) -> Result<(), Reason> {
@@ -27,13 +25,17 @@ fn set_macs<P: Packet>(p: &mut P, dst: &Mac, src: &Mac) -> Result<(), Reason> {
 /// One hop less.
 #[inline(always)]
 fn decrement_ttl<P: Packet>(p: &mut P) -> Result<(), Reason> {
-    let ip: &mut Ipv4 = p.at_mut(L3).ok_or(Reason::Inconsistent)?;
+    hop_less(p.at_mut(L3).ok_or(Reason::Inconsistent)?);
+    Ok(())
+}
+
+#[inline(always)]
+fn hop_less(ip: &mut Ipv4) {
     let ttl = ip.ttl;
     let less = ttl.wrapping_sub(1);
     let delta = Delta::new().word(u16::from_ne_bytes([ttl, 0]), u16::from_ne_bytes([less, 0]));
     ip.ttl = less;
     ip.checksum.set_raw(delta.apply(ip.checksum.raw()));
-    Ok(())
 }
 
 /// Direct routing: other Ethernet addresses, one hop less.
@@ -48,11 +50,11 @@ pub(crate) fn direct<P: Packet>(p: &mut P, hop: &Hop) -> Result<Reason, Reason> 
 #[inline(always)]
 pub(crate) fn nat<P: Packet>(p: &mut P, m: &Meta, addr: u32, port: u16) -> Result<(), Reason> {
     let ip: &mut Ipv4 = p.at_mut(L3).ok_or(Reason::Inconsistent)?;
-    let delta = Delta::new().long(m.key.dst, addr);
+    let delta = Delta::new().long(m.key.dst(), addr);
     ip.dst.set_raw(addr);
     ip.checksum.set_raw(delta.apply(ip.checksum.raw()));
-    let delta = delta.word(m.key.dport, port);
-    if m.key.protocol == u32::from(PROTO_TCP) {
+    let delta = delta.word(m.key.dport(), port);
+    if m.key.protocol() == u32::from(PROTO_TCP) {
         let tcp: &mut Tcp = p.at_mut(m.l4).ok_or(Reason::Inconsistent)?;
         tcp.dport.set_raw(port);
         tcp.checksum.set_raw(delta.apply(tcp.checksum.raw()));
@@ -68,11 +70,11 @@ pub(crate) fn nat<P: Packet>(p: &mut P, m: &Meta, addr: u32, port: u16) -> Resul
 #[inline(always)]
 fn nat_back<P: Packet>(p: &mut P, m: &Meta, vaddr: u32, vport: u16) -> Result<(), Reason> {
     let ip: &mut Ipv4 = p.at_mut(L3).ok_or(Reason::Inconsistent)?;
-    let delta = Delta::new().long(m.key.src, vaddr);
+    let delta = Delta::new().long(m.key.src(), vaddr);
     ip.src.set_raw(vaddr);
     ip.checksum.set_raw(delta.apply(ip.checksum.raw()));
-    let delta = delta.word(m.key.sport, vport);
-    if m.key.protocol == u32::from(PROTO_TCP) {
+    let delta = delta.word(m.key.sport(), vport);
+    if m.key.protocol() == u32::from(PROTO_TCP) {
         let tcp: &mut Tcp = p.at_mut(m.l4).ok_or(Reason::Inconsistent)?;
         tcp.sport.set_raw(vport);
         tcp.checksum.set_raw(delta.apply(tcp.checksum.raw()));
@@ -135,51 +137,40 @@ pub(crate) fn nat_reply<P: Packet>(p: &mut P, m: &Meta, back: &Back) -> Result<R
     Ok(Reason::SentNatReply)
 }
 
-/// The inner header's fields that the outer one depends on.
-struct Inner {
-    tos: u8,
-    ttl: u8,
-    frag: u16,
-    id: u16,
-}
-
 /// IP in IP as `ip_vs_tunnel_xmit` builds it: hop count and "don't fragment" of the inner header,
-/// whose ECN bits are carried as RFC 6040 says (a mark of congestion is not copied outwards).
+/// whose ECN bits are carried as RFC 6040 says (a mark of congestion is not copied outwards). All is
+/// read where the packet then lies: what is kept across the helper's call lies in memory as well.
 #[inline(always)]
 pub(crate) fn tunnel<P: Packet>(
     p: &mut P,
-    m: &Meta,
     hop: &Hop,
     source: u32,
     server: u32,
 ) -> Result<Reason, Reason> {
-    decrement_ttl(p)?;
-    let inner: &Ipv4 = p.at(L3).ok_or(Reason::Inconsistent)?;
-    let inner =
-        Inner { tos: inner.tos, ttl: inner.ttl, frag: inner.frag.get(), id: inner.id.raw() };
+    const INNER: usize = L3 + size_of::<Ipv4>();
     p.grow_head::<{ size_of::<Ipv4>() }>().ok_or(Reason::NoHeadroom)?;
+    let inner: &mut Ipv4 = p.at_mut(INNER).ok_or(Reason::Inconsistent)?;
+    hop_less(inner);
+    let dont_fragment = inner.frag.get() & IP_DONT_FRAGMENT;
+    // RFC 6864: an atomic datagram's identification means nothing. Others take the inner one, which
+    // its sender keeps distinct, moved by who that is: two clients' fragments must not mix.
+    let who = inner.src.raw() ^ inner.src.raw() >> 16;
+    #[expect(clippy::cast_possible_truncation, reason = "folded to 16 bits")]
+    let id = if dont_fragment == 0 { inner.id.raw() ^ who as u16 } else { 0 };
+    let outer = NewIpv4 {
+        tos: outer_tos(inner.tos),
+        len: inner.len.get().wrapping_add(TUNNEL_OVERHEAD),
+        id,
+        frag: dont_fragment,
+        ttl: inner.ttl,
+        protocol: PROTO_IPIP,
+        src: source,
+        dst: server,
+    };
+    write_ipv4(p, &outer)?;
     set_macs(p, &hop.dmac, &hop.smac)?;
     let eth: &mut Eth = p.at_mut(0).ok_or(Reason::Inconsistent)?;
     eth.ethertype.set(xlvs_wire::ETHERTYPE_IPV4);
-    let dont_fragment = inner.frag & IP_DONT_FRAGMENT;
-    // RFC 6864: an atomic datagram's identification means nothing. Others take the inner one, which
-    // its sender keeps distinct, moved by who that is: two clients' fragments must not mix.
-    let who = m.key.src ^ m.key.src >> 16;
-    #[expect(clippy::cast_possible_truncation, reason = "folded to 16 bits")]
-    let id = if dont_fragment == 0 { inner.id ^ who as u16 } else { 0 };
-    write_ipv4(
-        p,
-        &NewIpv4 {
-            tos: outer_tos(inner.tos),
-            len: m.ip_len.wrapping_add(TUNNEL_OVERHEAD),
-            id,
-            frag: dont_fragment,
-            ttl: inner.ttl,
-            protocol: PROTO_IPIP,
-            src: source,
-            dst: server,
-        },
-    )?;
     Ok(Reason::SentTunnel)
 }
 
@@ -203,24 +194,25 @@ pub(crate) struct NewIpv4 {
 
 #[inline(always)]
 pub(crate) fn write_ipv4<P: Packet>(p: &mut P, h: &NewIpv4) -> Result<(), Reason> {
-    let ip: &mut Ipv4 = p.at_mut(L3).ok_or(Reason::Inconsistent)?;
-    ip.version_ihl = 0x45;
-    ip.tos = h.tos;
-    ip.len.set(h.len);
-    ip.id.set_raw(h.id);
-    ip.frag.set(h.frag);
-    ip.ttl = h.ttl;
-    ip.protocol = h.protocol;
-    ip.src.set_raw(h.src);
-    ip.dst.set_raw(h.dst);
-    let sum = Sum::new()
-        .word(u16::from_ne_bytes([0x45, h.tos]))
-        .word(h.len.to_be())
-        .word(h.id)
-        .word(h.frag.to_be())
-        .word(u16::from_ne_bytes([h.ttl, h.protocol]))
-        .long(h.src)
-        .long(h.dst);
-    ip.checksum.set_raw(sum.finish());
+    // Long by long: one write each, and few additions for the checksum.
+    let len = h.len.to_be_bytes();
+    let frag = h.frag.to_be_bytes();
+    let id = h.id.to_ne_bytes();
+    let mut longs = [
+        u32::from_ne_bytes([0x45, h.tos, len[0], len[1]]),
+        u32::from_ne_bytes([id[0], id[1], frag[0], frag[1]]),
+        u32::from_ne_bytes([h.ttl, h.protocol, 0, 0]),
+        h.src,
+        h.dst,
+    ];
+    let sum = checksum::of_longs(&longs).to_ne_bytes();
+    longs[2] = u32::from_ne_bytes([h.ttl, h.protocol, sum[0], sum[1]]);
+    let ip: &mut Ipv4Longs = p.at_mut(L3).ok_or(Reason::Inconsistent)?;
+    let [a, b, c, d, e] = &mut ip.0;
+    a.set_raw(longs[0]);
+    b.set_raw(longs[1]);
+    c.set_raw(longs[2]);
+    d.set_raw(longs[3]);
+    e.set_raw(longs[4]);
     Ok(())
 }

@@ -2,11 +2,12 @@
 
 use core::ops::Deref;
 
+use xlvs_wire::Packet;
+
 use crate::{
-    Cell64, Reason,
-    tables::{
-        Conn, ConnKey, Dest, Event, Live, Order, Plan, Port, Service, ServiceKey, Settings, Stats,
-    },
+    Admission, Cell64, Newcomer, Reason,
+    conn::Beginning,
+    tables::{Conn, ConnKey, Dest, Live, Order, Plan, Port, Service, ServiceKey, Settings, Stats},
 };
 
 /// What became of an insertion.
@@ -30,13 +31,8 @@ pub enum Route {
         /// The neighbour.
         mac: u64,
     },
-    /// The neighbour on this interface did not answer yet.
-    NoNeighbour {
-        /// The interface.
-        ifindex: u32,
-        /// The neighbour's address.
-        addr: u32,
-    },
+    /// The neighbour on that way did not answer yet; userspace was asked to see to it.
+    NoNeighbour,
     /// There is no route.
     None,
     /// The host must not forward.
@@ -46,6 +42,8 @@ pub enum Route {
 /// The body of a loop over the orders of a plan: a value with a method, because the kernel's
 /// `bpf_loop` hands its callback one pointer.
 pub trait VisitOrder {
+    /// [`Visit::WHOLE`](xlvs_sched::Visit::WHOLE).
+    const WHOLE: bool;
     /// False stops the loop.
     fn visit(&mut self, position: u32, order: &Order) -> bool;
 }
@@ -86,8 +84,6 @@ pub trait Tables {
     fn count(&self, reason: Reason);
     /// The way to `dst` for a packet of `len` bytes from `src` that came by `ifindex`.
     fn route(&self, src: u32, dst: u32, ifindex: u32) -> Route;
-    /// Tells userspace; may be lost.
-    fn tell(&self, event: Event);
     /// Counts the ICMP messages of the present tick.
     fn limiter(&self) -> Option<&Cell64>;
     /// Shows `visitor` the orders `first..first + count`, beginning with the `start`th and
@@ -99,5 +95,27 @@ pub trait Tables {
         Self: Sized,
     {
         crate::choose(self, plan, scheduler)
+    }
+    /// [`answer`](crate::answer()), by whatever way the home calls it. The packet must not be looked
+    /// at afterwards.
+    fn answer<P: Packet>(&self, p: &mut P, now: u64, reason: Reason, room: u16) -> Reason
+    where
+        Self: Sized,
+    {
+        crate::answer(p, self, now, reason, room)
+    }
+    /// [`begin`](crate::conn::begin), by whatever way the home calls it.
+    fn begin(&self, beginning: &Beginning, dest: &Dest) -> Admission
+    where
+        Self: Sized,
+    {
+        crate::conn::begin(self, beginning, dest)
+    }
+    /// [`admit`](crate::admit()), by whatever way the home calls it.
+    fn admit(&self, newcomer: &Newcomer) -> Admission
+    where
+        Self: Sized,
+    {
+        crate::admit(self, newcomer)
     }
 }

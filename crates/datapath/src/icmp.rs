@@ -7,15 +7,15 @@ use xlvs_wire::{
 };
 
 use crate::{
-    Arrival, Cell64, Reason, Tables,
+    Cell64, Reason, Tables,
     forward::{NewIpv4, write_ipv4},
-    parse::{L3, Meta},
+    parse::L3,
     tick_of,
 };
 
 /// What to tell the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Message {
+enum Message {
     /// No server is left.
     PortUnreachable,
     /// The way on carries no more than this.
@@ -27,7 +27,7 @@ pub(crate) enum Message {
 impl Message {
     /// The message that a reason asks for.
     #[inline(always)]
-    pub(crate) const fn of(reason: Reason, room: u16) -> Option<Self> {
+    const fn of(reason: Reason, room: u16) -> Option<Self> {
         match reason {
             Reason::SentUnreachable => Some(Self::PortUnreachable),
             Reason::SentFragNeeded => Some(Self::FragNeeded(room)),
@@ -49,13 +49,31 @@ const SUM_LONGS: u32 = ((QUOTE_MAX + size_of::<Icmp>()) / 4) as u32;
 /// `net.ipv4.icmp_msgs_per_sec`.
 const MAX_PER_TICK: u64 = 1000;
 
-/// Turns the packet into an error message to its sender, or says why not.
+/// Turns the packet into the error message to its sender that `reason` asks for, or says why not.
+/// `room` is what the way on carries. In the kernel a function of its own, so only numbers come in
+/// beside the packet.
 #[inline(always)]
-pub(crate) fn answer<P: Packet, T: Tables>(
+pub fn answer<P: Packet, T: Tables>(
     p: &mut P,
     t: &T,
-    m: &Meta,
-    arrival: &Arrival,
+    now: u64,
+    reason: Reason,
+    room: u16,
+) -> Reason {
+    match Message::of(reason, room) {
+        Some(message) => match try_answer(p, t, now, message) {
+            Ok(sent) => sent,
+            Err(silent) => silent,
+        },
+        None => reason,
+    }
+}
+
+#[inline(always)]
+fn try_answer<P: Packet, T: Tables>(
+    p: &mut P,
+    t: &T,
+    now: u64,
     message: Message,
 ) -> Result<Reason, Reason> {
     let (kind, code, rest, sent, silent) = match message {
@@ -72,10 +90,10 @@ pub(crate) fn answer<P: Packet, T: Tables>(
         }
     };
     let limiter = t.limiter().ok_or(Reason::Inconsistent)?;
-    if !allowed(limiter, tick_of(arrival.now)) {
+    if !allowed(limiter, tick_of(now)) {
         return Err(silent);
     }
-    let quote = turn_around(p, m)?;
+    let quote = turn_around(p)?;
     let icmp: &mut Icmp = p.at_mut(L3 + size_of::<Ipv4>()).ok_or(Reason::Inconsistent)?;
     icmp.kind = kind;
     icmp.code = code;
@@ -91,13 +109,14 @@ pub(crate) fn answer<P: Packet, T: Tables>(
 /// Makes room for the headers, cuts the quote, writes Ethernet and IP back to the sender; how many
 /// bytes are quoted.
 #[inline(always)]
-fn turn_around<P: Packet>(p: &mut P, m: &Meta) -> Result<usize, Reason> {
+fn turn_around<P: Packet>(p: &mut P) -> Result<usize, Reason> {
     let eth: &Eth = p.at(0).ok_or(Reason::Inconsistent)?;
     let (us, them) = (eth.dst.to_u64(), eth.src.to_u64());
     let ip: &Ipv4 = p.at(L3).ok_or(Reason::Inconsistent)?;
     let (tos, id) = (ip.tos, ip.id.raw());
+    let (src, dst) = (ip.dst.raw(), ip.src.raw());
+    let whole = ip.len.get() as usize;
     p.grow_head::<OVERHEAD>().ok_or(Reason::NoHeadroom)?;
-    let whole = m.ip_len as usize;
     let quote = if whole < QUOTE_MAX { whole } else { QUOTE_MAX };
     p.truncate(QUOTE + quote).ok_or(Reason::Inconsistent)?;
     let eth: &mut Eth = p.at_mut(0).ok_or(Reason::Inconsistent)?;
@@ -116,8 +135,8 @@ fn turn_around<P: Packet>(p: &mut P, m: &Meta) -> Result<usize, Reason> {
             frag: 0,
             ttl: 64,
             protocol: PROTO_ICMP,
-            src: m.key.dst,
-            dst: m.key.src,
+            src,
+            dst,
         },
     )?;
     Ok(quote)

@@ -19,6 +19,7 @@
 #![cfg_attr(target_arch = "bpf", allow(internal_features, reason = "atomics, see cell.rs"))]
 #![cfg_attr(target_arch = "bpf", allow(unsafe_code, reason = "atomics, see cell.rs"))]
 
+mod admit;
 mod cell;
 mod choose;
 pub mod conn;
@@ -34,10 +35,15 @@ mod reason;
 pub mod state;
 pub mod tables;
 
+pub use admit::{Admission, Newcomer, OTHER_HOST, admit};
 pub use cell::{Cell32, Cell64};
 pub use choose::{NO_SERVER, choose};
-pub use fast::fast;
+pub use fast::{Way, fast, newcomer};
 pub use home::{Insert, Route, Tables, VisitOrder};
+pub use icmp::answer;
 pub use parse::{Meta, NoMeta, parse};
 pub use pipeline::{Arrival, Outcome, SWEEP_KEYS, director, local_reply, sweep, tick_of, whole};
+/// The programs that `director` goes on in, by their place in its table of tail calls.
+pub const JUMPS: [&str; 2] = ["director_slow", "director_new"];
+
 pub use reason::{Reason, Verdict};

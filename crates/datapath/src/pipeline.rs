@@ -1,23 +1,18 @@
 //! Deciding: connection? service, scheduler, and then one `send`.
 
-use xlvs_wire::{
-    Eth, IP_DONT_FRAGMENT, Ipv4, PROTO_TCP, Packet,
-    tcp_flag::{RST, SYN},
-};
+use xlvs_wire::{IP_DONT_FRAGMENT, Ipv4, Packet, tcp_flag::SYN};
 
 use crate::{
-    Reason, Route, Tables, Verdict,
-    choose::NO_SERVER,
-    conn::{self, Inserted, Swept},
-    fast::fast,
+    Newcomer, Reason, Route, Tables, Verdict,
+    conn::{self, Swept},
+    fast::{Way, fast, newcomer},
     forward::{self, Back},
-    icmp::{self, Message},
     parse::{L3, Meta, NoMeta, parse},
     state,
     tables::{
-        CONN_DEAD, CONN_NO_OUTPUT, CONN_REPLY, Conn, ConnKey, DEST_AVAILABLE, Dest,
-        EVENT_NEIGHBOUR, Event, HOP_LOCAL, HOP_NEIGHBOUR, Hop, METHOD_MASQ, METHOD_TUNNEL,
-        SETTING_MIGRATING, ServiceKey, Settings, Stats, Word,
+        CONN_DEAD, CONN_NO_OUTPUT, CONN_REPLY, Conn, ConnKey, DEST_AVAILABLE, Dest, HOP_LOCAL,
+        HOP_NEIGHBOUR, Hop, METHOD_MASQ, METHOD_TUNNEL, ServiceKey, Settings, Stats,
+        TUNNEL_OVERHEAD, Word,
     },
 };
 
@@ -54,12 +49,16 @@ pub(crate) const fn present_tick(s: &Settings, now: u64) -> u16 {
     (tick_of(now).wrapping_add(s.routes) as u16) | 1
 }
 
-/// The way of a frame that came in, as the kernel's two programs take it.
+/// The way of a frame that came in, as the kernel's programs take it.
 #[inline(always)]
 pub fn director<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Outcome {
-    match fast(p, t, arrival) {
-        Some(outcome) => outcome,
-        None => whole(p, t, arrival),
+    let way = match fast(p, t, arrival) {
+        Way::New => newcomer(p, t, arrival),
+        way => way,
+    };
+    match way {
+        Way::Done(outcome) => outcome,
+        Way::New | Way::Whole => whole(p, t, arrival),
     }
 }
 
@@ -92,12 +91,10 @@ fn decide<P: Packet, T: Tables>(
     let mut room = 0;
     match go(p, t, s, &m, arrival, &mut room) {
         Ok(sent) => Ok(sent),
-        // In one place, whoever wants it: the verifier walks the message's making for every way
-        // that leads here.
-        Err(reason) => match Message::of(reason, room) {
-            Some(message) => Ok((icmp::answer(p, t, &m, arrival, message)?, arrival.ifindex)),
-            None => Err(reason),
-        },
+        Err(
+            reason @ (Reason::SentUnreachable | Reason::SentFragNeeded | Reason::SentTimeExceeded),
+        ) => Err(t.answer(p, arrival.now, reason, room)),
+        Err(reason) => Err(reason),
     }
 }
 
@@ -126,7 +123,9 @@ fn go<P: Packet, T: Tables>(
         target = known(t, s, m, &c, word, arrival.now)?;
     }
     if target.0 == Target::NONE.0 {
-        target = fresh(p, t, s, m, arrival, seen)?;
+        let newcomer = Newcomer::of(p, t, m, arrival, seen);
+        target = Target::of(t.admit(&newcomer).word()?);
+        count_in(t, target.word().dest(), m);
     }
     to_server(p, t, m, arrival, target, room)
 }
@@ -181,7 +180,7 @@ fn known<T: Tables>(
         return Err(Reason::ServerRemoved);
     }
     follow(t, s, m, c, word, dest, now)?;
-    count_in(t, word.dest(), m, 0);
+    count_in(t, word.dest(), m);
     Ok(Target::of(word))
 }
 
@@ -202,7 +201,7 @@ fn to_client<P: Packet, T: Tables>(
     if m.ttl <= 1 {
         return Err(Reason::SentTimeExceeded);
     }
-    let (back, mtu) = way_back(t, s, r, origin, m.key.dst, arrival)?;
+    let (back, mtu) = way_back(t, s, r, origin, m.key.dst(), arrival)?;
     *room = mtu;
     if m.ip_len > mtu {
         return Err(too_long(p, t, m, arrival));
@@ -222,11 +221,11 @@ fn follow<T: Tables>(
     now: u64,
 ) -> Result<(), Reason> {
     if conn::is_steady(word, m, false) {
-        conn::refresh(c, now + conn::timeout(s, m.key.protocol, word.state()));
+        conn::refresh_in_time(t, c, m.key.protocol(), word, now);
         return Ok(());
     }
     let new = conn::advance(t, c, word, m, false).ok_or(Reason::EntryBusy)?;
-    let deadline = now + conn::timeout(s, m.key.protocol, new.state());
+    let deadline = now + conn::timeout(s, m.key.protocol(), new.state());
     c.expires.set(deadline);
     if new.method() == METHOD_MASQ {
         conn::copy_to_reply(t, c, &conn::reply_key(&m.key, dest), deadline);
@@ -247,7 +246,7 @@ fn follow_reply<T: Tables>(
 ) -> Result<Option<u64>, Reason> {
     let origin = r.origin.get();
     if r.expires.get() > now && conn::is_steady(word, m, true) {
-        conn::refresh(r, now + conn::timeout(s, m.key.protocol, word.state()));
+        conn::refresh(r, now + conn::timeout(s, m.key.protocol(), word.state()));
         return Ok(Some(origin));
     }
     let Some(c) = t.conn(&conn::client_key(&m.key, origin)) else { return Ok(None) };
@@ -261,7 +260,7 @@ fn follow_reply<T: Tables>(
         return Ok(None);
     }
     let new = conn::advance(t, &c, authority, m, true).ok_or(Reason::EntryBusy)?;
-    let deadline = now + conn::timeout(s, m.key.protocol, new.state());
+    let deadline = now + conn::timeout(s, m.key.protocol(), new.state());
     c.expires.set(deadline);
     conn::copy_to_reply(t, &c, &m.key, deadline);
     Ok(Some(origin))
@@ -313,8 +312,7 @@ fn way_back<T: Tables>(
                 // Not stored: the element may be another connection's by now, of another service.
                 r.origin.replace(origin, conn::origin(vaddr, vport, present));
             }
-            Route::NoNeighbour { ifindex, addr } => {
-                t.tell(Event { kind: EVENT_NEIGHBOUR, ifindex, addr, reserved: 0 });
+            Route::NoNeighbour => {
                 // Until somebody knows: back the way that the connection came by.
                 if hop == 0 {
                     return Err(Reason::NoNeighbour);
@@ -329,9 +327,8 @@ fn way_back<T: Tables>(
 }
 
 #[inline(always)]
-pub(crate) fn count_in<T: Tables>(t: &T, slot: u32, m: &Meta, connections: u64) {
+pub(crate) fn count_in<T: Tables>(t: &T, slot: u32, m: &Meta) {
     t.stats(slot, |x: &mut Stats| {
-        x.connections += connections;
         x.in_packets += 1;
         x.in_bytes += u64::from(m.ip_len);
     });
@@ -343,73 +340,6 @@ pub(crate) fn count_out<T: Tables>(t: &T, slot: u32, m: &Meta) {
         x.out_packets += 1;
         x.out_bytes += u64::from(m.ip_len);
     });
-}
-
-/// A packet of no known connection; `stands` says that there is an entry of one that is over.
-#[inline(always)]
-fn fresh<P: Packet, T: Tables>(
-    p: &P,
-    t: &T,
-    s: &Settings,
-    m: &Meta,
-    arrival: &Arrival,
-    seen: Word,
-) -> Result<Target, Reason> {
-    let key = service_key(m);
-    let service = t.service(&key).ok_or(Reason::NoService)?;
-    let came_by = for_us(p, t, arrival)?;
-    may_begin(s, m)?;
-    let slot = t.choose(service.plan, service.scheduler);
-    if slot == NO_SERVER {
-        return Err(Reason::SentUnreachable);
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "a slot is 32 bits")]
-    let slot = slot as u32;
-    let dest = t.dest(slot).ok_or(Reason::Inconsistent)?;
-    let word = conn::first_word(m, dest.method, slot);
-    let deadline = arrival.now + conn::timeout(s, m.key.protocol, word.state());
-    let (word, begun) = match conn::begin(t, m, dest, word, deadline, arrival.now, seen, came_by)? {
-        Inserted::Ours(word) => (word, 1),
-        Inserted::Theirs(winner) => (winner, 0),
-    };
-    count_in(t, word.dest(), m, begun);
-    Ok(Target::of(word))
-}
-
-#[inline(always)]
-fn service_key(m: &Meta) -> ServiceKey {
-    #[expect(clippy::cast_possible_truncation, reason = "a protocol is 8 bits")]
-    let protocol = m.key.protocol as u16;
-    ServiceKey { addr: m.key.dst, port: m.key.dport, protocol }
-}
-
-/// A switch floods frames whose owner it does not know; they are not ours to balance. Where the
-/// frame came from, as [`Conn::hop`] has it; 0 if its port is not known.
-#[inline(always)]
-fn for_us<P: Packet, T: Tables>(p: &P, t: &T, arrival: &Arrival) -> Result<u64, Reason> {
-    let eth: &Eth = p.at(0).ok_or(Reason::Inconsistent)?;
-    let Some(index) = t.port_of(arrival.ifindex) else { return Ok(0) };
-    let Some(port) = t.port(index) else { return Ok(0) };
-    if port.mac.to_u64() == eth.dst.to_u64() {
-        Ok(eth.src.to_u64() | u64::from(index) << 48)
-    } else {
-        Err(Reason::OtherHost)
-    }
-}
-
-/// What the kernel schedules (`ip_vs_schedule`, `tcp_conn_schedule`): of TCP a SYN, and never what
-/// comes from port 20, which is FTP's data connection from a server of NAT.
-#[inline(always)]
-fn may_begin(s: &Settings, m: &Meta) -> Result<(), Reason> {
-    let tcp = m.key.protocol == u32::from(PROTO_TCP);
-    let begins = !tcp || m.tcp_flags & (SYN | RST) == SYN;
-    if s.flags & SETTING_MIGRATING != 0 && !(tcp && begins) {
-        return Err(Reason::Migrating);
-    }
-    if !begins || m.key.sport == FTP_DATA.to_be() {
-        return Err(Reason::NoConnection);
-    }
-    Ok(())
 }
 
 #[inline(always)]
@@ -424,7 +354,7 @@ fn to_server<P: Packet, T: Tables>(
     let method = target.word().method();
     let dest = t.dest(target.word().dest()).ok_or(Reason::Inconsistent)?;
     let hop: &Hop = &dest.hops[dest.hop as usize & 1];
-    let port = conn::server_port(dest, m.key.dport);
+    let port = conn::server_port(dest, m.key.dport());
     if hop.kind != HOP_NEIGHBOUR {
         if hop.kind != HOP_LOCAL {
             return Err(Reason::NoNeighbour);
@@ -438,14 +368,14 @@ fn to_server<P: Packet, T: Tables>(
     if m.ttl <= 1 {
         return Err(Reason::SentTimeExceeded);
     }
-    let overhead = if method == METHOD_TUNNEL { forward::TUNNEL_OVERHEAD } else { 0 };
+    let overhead = if method == METHOD_TUNNEL { TUNNEL_OVERHEAD } else { 0 };
     *room = hop.mtu.saturating_sub(overhead);
     if m.ip_len > *room {
         return Err(too_long(p, t, m, arrival));
     }
     let reason = match method {
         METHOD_MASQ => forward::nat_to(p, m, hop, dest.addr, port)?,
-        METHOD_TUNNEL => forward::tunnel(p, m, hop, dest.tunnel_src, dest.addr)?,
+        METHOD_TUNNEL => forward::tunnel(p, hop, dest.tunnel_src, dest.addr)?,
         _ => forward::direct(p, hop)?,
     };
     Ok((reason, hop.ifindex))
@@ -510,13 +440,13 @@ unsafe impl xlvs_wire::Wire for KeyBytes {}
 impl KeyBytes {
     #[inline(always)]
     fn key(&self) -> ConnKey {
-        ConnKey {
-            src: self.src.raw(),
-            dst: self.dst.raw(),
-            sport: self.sport.raw(),
-            dport: self.dport.raw(),
-            protocol: self.protocol.raw(),
-        }
+        ConnKey::new(
+            self.src.raw(),
+            self.dst.raw(),
+            self.sport.raw(),
+            self.dport.raw(),
+            self.protocol.raw(),
+        )
     }
 }
 
@@ -531,5 +461,3 @@ impl Outcome {
 /// Keys in a frame for [`sweep`], at most.
 pub const SWEEP_KEYS: usize = 128;
 const _: () = assert!(SWEEP_KEYS.is_power_of_two());
-/// The source port of FTP's data connections.
-const FTP_DATA: u16 = 20;

@@ -29,6 +29,16 @@ macro_rules! reasons {
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$name => $text),* }
             }
+
+            /// The reason of this number; of none, [`Reason::Inconsistent`]. A `match` becomes one
+            /// comparison, by which the kernel's verifier knows the bounds of the result.
+            #[inline(always)]
+            pub const fn from_number(number: u32) -> Self {
+                match number {
+                    $(n if n == Self::$name as u32 => Self::$name,)*
+                    _ => Self::Inconsistent,
+                }
+            }
         }
     };
 }

@@ -90,9 +90,55 @@ pub struct Dest {
     pub hop: u8,
     /// The next hop, and room to write the next one before it is put in force.
     pub hops: [Hop; 2],
-    /// Room.
-    pub reserved: u32,
+    /// [`Dest::sealed`] says it: what a packet that takes the short way needs to know, in one word.
+    pub ready: u32,
 }
+
+impl Dest {
+    /// The same with [`Dest::ready`] as the other fields have it. Homes call it where they write.
+    #[must_use]
+    pub const fn sealed(mut self) -> Self {
+        self.ready = Ready::of(&self).0;
+        self
+    }
+    /// As it was before [`Dest::sealed`].
+    #[must_use]
+    pub const fn opened(mut self) -> Self {
+        self.ready = 0;
+        self
+    }
+}
+
+/// What a packet of a known connection needs to know of its server before it is sent: what it may
+/// measure (16 bits from the lowest), the forwarding method (8), and which hop is in force (8). 0: it
+/// takes the whole way, as the server was removed or its neighbour is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ready(pub u32);
+
+impl Ready {
+    const fn of(d: &Dest) -> Self {
+        let hop = &d.hops[d.hop as usize & 1];
+        if d.flags & DEST_AVAILABLE == 0 || hop.kind != HOP_NEIGHBOUR {
+            return Self(0);
+        }
+        let overhead = if d.method == METHOD_TUNNEL { TUNNEL_OVERHEAD } else { 0 };
+        let room = hop.mtu.saturating_sub(overhead);
+        Self(room as u32 | (d.method as u32) << 16 | (d.hop as u32 & 1) << 24)
+    }
+    /// May a packet of `len` bytes go by `method`?
+    #[inline(always)]
+    pub const fn takes(self, method: u8, len: u16) -> bool {
+        self.0 >> 16 & 0xff == method as u32 && len as u32 <= self.0 & 0xffff
+    }
+    /// Which hop.
+    #[inline(always)]
+    pub const fn hop(self) -> usize {
+        (self.0 >> 24) as usize & 1
+    }
+}
+
+/// Bytes that a tunnel puts before a packet: an IPv4 header.
+pub const TUNNEL_OVERHEAD: u16 = 20;
 
 /// Where frames go.
 #[repr(C)]
@@ -136,35 +182,94 @@ pub struct Stats {
     pub out_bytes: u64,
 }
 
-/// A flow as its packets show it: the client's (to the service), or with NAT the answers' (from the
-/// real server to the client). One look-up finds either.
-#[repr(C, align(8))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ConnKey {
-    /// Source address.
-    pub src: u32,
-    /// Destination address.
-    pub dst: u32,
-    /// Source port.
-    pub sport: u16,
-    /// Destination port.
-    pub dport: u16,
-    /// IP protocol; as wide as the rest of the line: padding would be a call of `memset`.
-    pub protocol: u32,
+/// What each CPU keeps for itself.
+#[repr(C)]
+#[derive(Clone, Debug)]
+pub struct PerCpu {
+    /// When the clock was last asked: it moves with the jiffies.
+    pub jiffies: u64,
+    /// What it said, in nanoseconds.
+    pub now: u64,
+    /// How often each [`Reason`](crate::Reason) was counted; as long as a mask wants it.
+    pub reasons: [u64; REASON_COUNTERS],
 }
 
+/// Counters in [`PerCpu::reasons`].
+pub const REASON_COUNTERS: usize = 64;
+const _: () = assert!(crate::Reason::COUNT <= REASON_COUNTERS);
+
+/// A flow as its packets show it: the client's (to the service), or with NAT the answers' (from the
+/// real server to the client). One look-up finds either.
+///
+/// Two words, as the table's hash reads them: a word that was written in pieces makes a processor
+/// wait until the pieces are in its cache. In memory: source and destination address (32 bits
+/// each), source and destination port (16 each), IP protocol (32).
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnKey {
+    addresses: u64,
+    ports: u64,
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the fields of the words")]
 impl ConnKey {
-    /// From the header's two addresses and the two ports, each pair as it lies there. Written as
-    /// two whole words: the hash reads words, and a word that was written in pieces makes a
-    /// processor wait.
+    /// Of these addresses, ports and protocol.
+    #[inline(always)]
+    pub const fn new(src: u32, dst: u32, sport: u16, dport: u16, protocol: u32) -> Self {
+        let ports = sport as u32 | (dport as u32) << 16;
+        Self::from_words(src as u64 | (dst as u64) << 32, ports, protocol)
+    }
+    /// From the header's two addresses and the two ports, each pair as it lies there.
     #[inline(always)]
     pub const fn from_words(addresses: u64, ports: u32, protocol: u32) -> Self {
-        let words = [addresses, ports as u64 | (protocol as u64) << 32];
-        // SAFETY: as long, as aligned, and any bits are a key. Little-endian, as the BPF target is.
-        #[expect(unsafe_code, reason = "the compiler writes the fields one by one otherwise")]
-        unsafe {
-            core::mem::transmute::<[u64; 2], Self>(words)
-        }
+        Self { addresses, ports: ports as u64 | (protocol as u64) << 32 }
+    }
+    /// The two words.
+    #[inline(always)]
+    pub const fn words(&self) -> [u64; 2] {
+        [self.addresses, self.ports]
+    }
+    /// Source address.
+    #[inline(always)]
+    pub const fn src(&self) -> u32 {
+        self.addresses as u32
+    }
+    /// Destination address.
+    #[inline(always)]
+    pub const fn dst(&self) -> u32 {
+        (self.addresses >> 32) as u32
+    }
+    /// Source port.
+    #[inline(always)]
+    pub const fn sport(&self) -> u16 {
+        self.ports as u16
+    }
+    /// Destination port.
+    #[inline(always)]
+    pub const fn dport(&self) -> u16 {
+        (self.ports >> 16) as u16
+    }
+    /// IP protocol.
+    #[inline(always)]
+    pub const fn protocol(&self) -> u32 {
+        (self.ports >> 32) as u32
+    }
+    /// The same flow from another client's address.
+    #[must_use]
+    pub const fn with_src(&self, src: u32) -> Self {
+        Self { addresses: self.addresses & !0xffff_ffff | src as u64, ..*self }
+    }
+}
+
+impl core::fmt::Debug for ConnKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("ConnKey")
+            .field("src", &self.src().to_ne_bytes())
+            .field("dst", &self.dst().to_ne_bytes())
+            .field("sport", &u16::from_be(self.sport()))
+            .field("dport", &u16::from_be(self.dport()))
+            .field("protocol", &self.protocol())
+            .finish()
     }
 }
 #[cfg(not(target_endian = "little"))]
@@ -187,7 +292,7 @@ pub struct Conn {
     /// Good while the tick in `origin` is the present one.
     pub hop: Cell64,
     /// Entries for answers: the service's address (32 bits) and port (16), and when `hop` was
-    /// found.
+    /// found. Clients' entries: when `expires` is to be put off next.
     pub origin: Cell64,
 }
 

@@ -52,14 +52,14 @@ pub(crate) fn view(
         return None;
     }
     let dest = dest_of(word.dest())?;
-    let service = model_service(key.dst, key.dport, u8::try_from(key.protocol).ok()?)?;
+    let service = model_service(key.dst(), key.dport(), u8::try_from(key.protocol()).ok()?)?;
     let state = match service.protocol() {
         Some(Protocol::Udp) => "UDP",
         _ => state::TCP_NAMES.get(usize::from(word.state())).copied().unwrap_or("BUG!"),
     };
     Some(Connection {
         service,
-        client: socket(key.src, key.sport),
+        client: socket(key.src(), key.sport()),
         server: socket(dest.addr, dest.port),
         state,
         expires_ns,

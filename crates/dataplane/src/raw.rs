@@ -5,7 +5,8 @@
 #![allow(unsafe_code, reason = "PODs of the tables are bytes to the kernel")]
 
 use xlvs_datapath::tables::{
-    Conn, ConnKey, Dest, Event, Live, Order, Plan, Port, Service, ServiceKey, Settings, Stats,
+    Conn, ConnKey, Dest, Event, Live, Order, PerCpu, Plan, Port, Service, ServiceKey, Settings,
+    Stats,
 };
 
 /// A type whose every bit pattern is valid and that has no padding.
@@ -21,7 +22,7 @@ macro_rules! plain {
     )* };
 }
 plain!(u8, u32, u64, Conn, ConnKey, Dest, Event, Live, Order, Plan, Port, Service, ServiceKey);
-plain!(Settings, Stats);
+plain!(PerCpu, Settings, Stats);
 
 /// The bytes of a value.
 pub(crate) fn bytes_of<T: Plain>(value: &T) -> &[u8] {

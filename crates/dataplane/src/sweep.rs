@@ -66,7 +66,7 @@ mod tests {
     use crate::Memory;
 
     fn key(n: u16) -> ConnKey {
-        ConnKey { src: 1, dst: 2, sport: n.to_be(), dport: 80, protocol: 6 }
+        ConnKey::new(1, 2, n.to_be(), 80, 6)
     }
 
     fn conn(expires: u64, flags: u8) -> Conn {

@@ -4,7 +4,7 @@ use core::ffi::c_void;
 
 use aya_ebpf::{
     Global,
-    bindings::{BPF_NOEXIST, bpf_fib_lookup},
+    bindings::{BPF_NOEXIST, bpf_fib_lookup, xdp_md},
     btf_maps::{Array, HashMap, PerCpuArray, RingBuf},
     helpers::generated::{
         bpf_fib_lookup as fib_lookup, bpf_jiffies64, bpf_ktime_get_coarse_ns, bpf_loop,
@@ -12,12 +12,16 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use xlvs_datapath::{
-    Cell64, Insert, Reason, Route, Tables, VisitOrder,
+    Admission, Cell64, Insert, Newcomer, Reason, Route, Tables, VisitOrder,
+    conn::Beginning,
     tables::{
-        Conn, ConnKey, Dest, Event, Live, Order, Plan, Port, Service, ServiceKey, Settings, Stats,
+        Conn, ConnKey, Dest, EVENT_NEIGHBOUR, Event, Live, Order, PerCpu, Plan, Port,
+        REASON_COUNTERS, Service, ServiceKey, Settings, Stats,
     },
 };
-use xlvs_wire::Mac;
+use xlvs_wire::{Mac, Packet};
+
+use crate::frame::Xdp;
 
 // Each limit by its name; the loader may set others where a flag says so.
 const MAX_SERVICES: usize = 65_536;
@@ -52,15 +56,13 @@ static PORTS: Array<Port, MAX_PORTS> = Array::new();
 #[btf_map]
 static PORT_OF: HashMap<u32, u32, MAX_PORTS> = HashMap::new();
 #[btf_map]
-pub(crate) static CONNS: HashMap<ConnKey, Conn, MAX_CONNECTIONS> = HashMap::new();
+pub(crate) static CONNS: HashMap<[u64; 2], Conn, MAX_CONNECTIONS> = HashMap::new();
 #[btf_map]
-pub(crate) static REASONS: PerCpuArray<u64, { Reason::COUNT }> = PerCpuArray::new();
+pub(crate) static CPU: PerCpuArray<PerCpu, 1> = PerCpuArray::new();
 #[btf_map]
 static LIMITER: Array<Cell64, 1> = Array::new();
 #[btf_map]
 static EVENTS: RingBuf<Event, EVENT_BYTES> = RingBuf::new();
-#[btf_map]
-static CLOCK: PerCpuArray<Clock, 1> = PerCpuArray::new();
 #[btf_map]
 static TEST_NOW: Array<u64, 1> = Array::new();
 #[btf_map]
@@ -71,92 +73,193 @@ static TEST_ROUTE: Array<u64, 1> = Array::new();
 #[unsafe(no_mangle)]
 static TEST: Global<u32> = Global::new(0);
 
+/// The coarse clock moves when the jiffies do, and reading these is one load where asking for that
+/// is a call that costs as much as a look-up: so it is asked once in a jiffy.
 #[inline(always)]
-pub(crate) fn now() -> u64 {
+pub(crate) fn now(cpu: &mut PerCpu) -> u64 {
     if TEST.load() != 0 {
         return TEST_NOW.get(0).copied().unwrap_or(0);
     }
     // SAFETY: a helper without arguments.
     let jiffies = unsafe { bpf_jiffies64() };
-    let Some(clock) = CLOCK.get_ptr_mut(0) else { return 0 };
-    // SAFETY: this CPU's own copy.
-    let clock = unsafe { &mut *clock };
-    if clock.jiffies != jiffies {
+    if cpu.jiffies != jiffies {
         // SAFETY: as above.
-        clock.now = unsafe { bpf_ktime_get_coarse_ns() };
-        clock.jiffies = jiffies;
+        cpu.now = unsafe { bpf_ktime_get_coarse_ns() };
+        cpu.jiffies = jiffies;
     }
-    clock.now
+    cpu.now
 }
 
-/// The coarse clock moves when the jiffies do, and reading these is one load where asking for that
-/// is a call that costs as much as a look-up: so it is asked once in a jiffy.
-#[repr(C)]
-struct Clock {
-    jiffies: u64,
-    now: u64,
-}
-
-/// The maps. What of the frame a helper needs is in the context.
+/// The maps, seen from a program that handles a frame, or from elsewhere.
 #[derive(Clone, Copy)]
-pub(crate) struct Maps {
-    /// For `bpf_fib_lookup`.
-    pub(crate) ctx: *mut c_void,
+pub(crate) struct Maps<P>(pub(crate) P);
+
+/// Where the maps are seen from.
+pub(crate) trait Place: Copy + 'static {
+    /// For `bpf_fib_lookup`, of which only XDP programs make use.
+    fn ctx(self) -> *mut xdp_md;
+    /// This CPU's own, where packets are counted; None: they are counted elsewhere.
+    fn cpu(self) -> Option<*mut PerCpu>;
+    /// Newcomers are this program's work: it calls no function for what it does for each.
+    const ADMITS: bool = false;
+}
+
+/// A program that handles a frame.
+#[derive(Clone, Copy)]
+pub(crate) struct Program {
+    pub(crate) ctx: *mut xdp_md,
+    pub(crate) cpu: *mut PerCpu,
+}
+
+impl Place for Program {
+    #[inline(always)]
+    fn ctx(self) -> *mut xdp_md {
+        self.ctx
+    }
+    #[inline(always)]
+    fn cpu(self) -> Option<*mut PerCpu> {
+        Some(self.cpu)
+    }
+}
+
+/// The program of newcomers.
+#[derive(Clone, Copy)]
+pub(crate) struct Newcomers(pub(crate) Program);
+
+impl Place for Newcomers {
+    const ADMITS: bool = true;
+
+    #[inline(always)]
+    fn ctx(self) -> *mut xdp_md {
+        self.0.ctx
+    }
+    #[inline(always)]
+    fn cpu(self) -> Option<*mut PerCpu> {
+        Some(self.0.cpu)
+    }
+}
+
+/// A function that knows of no frame. Of no size: nulls in a structure would be zeroed by a call.
+#[derive(Clone, Copy)]
+pub(crate) struct Function;
+
+impl Place for Function {
+    #[inline(always)]
+    fn ctx(self) -> *mut xdp_md {
+        core::ptr::null_mut()
+    }
+    #[inline(always)]
+    fn cpu(self) -> Option<*mut PerCpu> {
+        None
+    }
+}
+
+/// A walk over a list of servers.
+#[derive(Clone, Copy)]
+struct Walk {
+    first: u32,
+    count: u32,
+    start: u32,
+}
+
+impl Walk {
+    /// False ends it.
+    #[inline(always)]
+    fn step<V: VisitOrder>(&self, i: u32, visitor: &mut V) -> bool {
+        let at = self.start + i;
+        let position = if at >= self.count { at - self.count } else { at };
+        match ORDERS.get(self.first + position) {
+            Some(order) => visitor.visit(position, order),
+            None => false,
+        }
+    }
 }
 
 struct LoopState<V> {
     visitor: V,
-    first: u32,
-    count: u32,
-    start: u32,
+    walk: Walk,
 }
 
 /// One instance for each `V`: a generic callback is fine.
 unsafe extern "C" fn step<V: VisitOrder>(i: u64, state: *mut c_void) -> i64 {
     // SAFETY: `scan` below passed a LoopState<V>, alive on its stack.
     let s = unsafe { &mut *state.cast::<LoopState<V>>() };
-    let at = s.start + i as u32;
-    let position = if at >= s.count { at - s.count } else { at };
-    match ORDERS.get(s.first + position) {
-        Some(order) => i64::from(!s.visitor.visit(position, order)),
-        None => 1,
-    }
+    let walk = s.walk;
+    let skipped = if V::WHOLE { SHORT_LIST } else { 0 };
+    i64::from(!walk.step(i as u32 + skipped, &mut s.visitor))
 }
+
+/// Servers of a list that are looked at without the kernel's loop, whose callback returns by way of
+/// a mitigation (`spec_rstack_overflow`, `retbleed`) that costs as much as five look-ups. The
+/// verifier walks each.
+const SHORT_LIST: u32 = 16;
 
 const AF_INET: u8 = 2;
 const FIB_SUCCESS: i64 = 0;
 const FIB_FWD_DISABLED: i64 = 5;
 const FIB_NO_NEIGH: i64 = 7;
 
-impl Maps {
-    #[inline(always)]
-    fn look_up_route(&self, src: u32, dst: u32, ifindex: u32) -> Route {
-        // SAFETY: plain data, all zero is a valid request.
-        let mut fib: bpf_fib_lookup = unsafe { core::mem::zeroed() };
-        fib.family = AF_INET;
-        fib.ifindex = ifindex;
-        fib.__bindgen_anon_3.ipv4_src = src;
-        fib.__bindgen_anon_4.ipv4_dst = dst;
-        // SAFETY: the context is the program's own, the request is on the stack.
-        let answer =
-            unsafe { fib_lookup(self.ctx, &raw mut fib, size_of::<bpf_fib_lookup>() as i32, 0) };
-        match answer {
-            FIB_SUCCESS => match self.port_of(fib.ifindex) {
-                Some(port) => Route::Found { port: port as u16, mac: Mac::new(fib.dmac).to_u64() },
-                None => Route::None,
-            },
-            FIB_FWD_DISABLED => Route::ForwardingOff,
-            FIB_NO_NEIGH => {
-                // SAFETY: the kernel left the next hop's address there.
-                let addr = unsafe { fib.__bindgen_anon_4.ipv4_dst };
-                Route::NoNeighbour { ifindex: fib.ifindex, addr }
-            }
-            _ => Route::None,
+/// Of [`find_route`], as [`TEST_ROUTE`] has them; anything else is a port (16 bits) and a
+/// neighbour's address (48), which never is 0, 1 or 2.
+const ROUTE_NONE: u64 = 0;
+const ROUTE_FORWARDING_OFF: u64 = 1;
+const ROUTE_NO_NEIGHBOUR: u64 = 2;
+
+/// A function of its own to the verifier: the request to the kernel is large, and the stack of a
+/// program and all that it calls is 512 bytes.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn find_route(ctx: *mut xdp_md, src: u32, dst: u32, ifindex: u32) -> u64 {
+    if TEST.load() != 0 {
+        let route = TEST_ROUTE.get(0).copied().unwrap_or(ROUTE_NONE);
+        if route == ROUTE_NO_NEIGHBOUR {
+            want_neighbour(ifindex, dst);
         }
+        return route;
+    }
+    // SAFETY: plain data, all zero is a valid request.
+    let mut fib: bpf_fib_lookup = unsafe { core::mem::zeroed() };
+    fib.family = AF_INET;
+    fib.ifindex = ifindex;
+    fib.__bindgen_anon_3.ipv4_src = src;
+    fib.__bindgen_anon_4.ipv4_dst = dst;
+    // SAFETY: the context is the program's own, the request is on the stack.
+    let answer =
+        unsafe { fib_lookup(ctx.cast(), &raw mut fib, size_of::<bpf_fib_lookup>() as i32, 0) };
+    match answer {
+        FIB_SUCCESS => match port_of(fib.ifindex) {
+            Some(port) => Mac::new(fib.dmac).to_u64() | u64::from(port) << 48,
+            None => ROUTE_NONE,
+        },
+        FIB_FWD_DISABLED => ROUTE_FORWARDING_OFF,
+        FIB_NO_NEIGH => {
+            // SAFETY: the kernel left the next hop's address there.
+            want_neighbour(fib.ifindex, unsafe { fib.__bindgen_anon_4.ipv4_dst });
+            ROUTE_NO_NEIGHBOUR
+        }
+        _ => ROUTE_NONE,
     }
 }
 
-impl Tables for Maps {
+#[inline(always)]
+fn want_neighbour(ifindex: u32, addr: u32) {
+    let wanted = Event { kind: EVENT_NEIGHBOUR, ifindex, addr, reserved: 0 };
+    let _ = EVENTS.output(&wanted, 0);
+}
+
+#[inline(always)]
+fn port_of(ifindex: u32) -> Option<u32> {
+    // Userspace gives an interface the port of its own number where it can, which saves a look-up
+    // in a hash.
+    let own = ifindex & (MAX_PORTS as u32 - 1);
+    if PORTS.get(own).is_some_and(|p| p.ifindex == ifindex && p.mtu != 0) {
+        return Some(own);
+    }
+    // SAFETY: a plain number, copied out at once.
+    unsafe { PORT_OF.get(&ifindex) }.copied()
+}
+
+impl<P: Place> Tables for Maps<P> {
     type ConnRef<'a> = &'a Conn;
 
     #[inline(always)]
@@ -189,8 +292,7 @@ impl Tables for Maps {
     }
     #[inline(always)]
     fn port_of(&self, ifindex: u32) -> Option<u32> {
-        // SAFETY: a plain number, copied out at once.
-        unsafe { PORT_OF.get(&ifindex) }.copied()
+        port_of(ifindex)
     }
     #[inline(always)]
     fn port(&self, index: u32) -> Option<&Port> {
@@ -199,11 +301,11 @@ impl Tables for Maps {
     #[inline(always)]
     fn conn(&self, key: &ConnKey) -> Option<&Conn> {
         // SAFETY: elements stay readable; `conn` of xlvs-datapath copes with their reuse.
-        unsafe { CONNS.get(key) }
+        unsafe { CONNS.get(key.words()) }
     }
     #[inline(always)]
     fn conn_insert(&self, key: &ConnKey, conn: &Conn) -> Insert {
-        match CONNS.insert(key, conn, BPF_NOEXIST as u64) {
+        match CONNS.insert(key.words(), conn, BPF_NOEXIST as u64) {
             Ok(()) => Insert::Done,
             Err(_) if self.conn(key).is_some() => Insert::Exists,
             Err(_) => Insert::Full,
@@ -211,30 +313,23 @@ impl Tables for Maps {
     }
     #[inline(always)]
     fn conn_remove(&self, key: &ConnKey) {
-        let _ = CONNS.remove(key);
+        let _ = CONNS.remove(key.words());
     }
     #[inline(always)]
     fn count(&self, reason: Reason) {
-        if let Some(n) = REASONS.get_ptr_mut(reason as u32) {
+        if let Some(cpu) = self.0.cpu() {
             // SAFETY: this CPU's own copy.
-            unsafe { *n += 1 }
+            unsafe { (*cpu).reasons[reason as usize & (REASON_COUNTERS - 1)] += 1 }
         }
     }
     #[inline(always)]
     fn route(&self, src: u32, dst: u32, ifindex: u32) -> Route {
-        if TEST.load() != 0 {
-            return match TEST_ROUTE.get(0).copied().unwrap_or(0) {
-                0 => Route::None,
-                1 => Route::ForwardingOff,
-                2 => Route::NoNeighbour { ifindex, addr: dst },
-                mac => Route::Found { port: (mac >> 48) as u16, mac: mac & 0xffff_ffff_ffff },
-            };
+        match find_route(self.0.ctx(), src, dst, ifindex) {
+            ROUTE_NONE => Route::None,
+            ROUTE_FORWARDING_OFF => Route::ForwardingOff,
+            ROUTE_NO_NEIGHBOUR => Route::NoNeighbour,
+            way => Route::Found { port: (way >> 48) as u16, mac: way & 0xffff_ffff_ffff },
         }
-        self.look_up_route(src, dst, ifindex)
-    }
-    #[inline(always)]
-    fn tell(&self, event: Event) {
-        let _ = EVENTS.output(&event, 0);
     }
     #[inline(always)]
     fn limiter(&self) -> Option<&Cell64> {
@@ -242,16 +337,52 @@ impl Tables for Maps {
     }
     #[inline(always)]
     fn scan<V: VisitOrder>(&self, first: u32, count: u32, start: u32, visitor: V) -> V {
-        let mut s = LoopState { visitor, first, count, start };
+        let walk = Walk { first, count, start };
+        let mut visitor = visitor;
+        let mut left = count;
+        if V::WHOLE {
+            let mut i = 0;
+            while i < core::hint::black_box(SHORT_LIST) && i < count {
+                if !walk.step(i, &mut visitor) {
+                    return visitor;
+                }
+                i += 1;
+            }
+            if count <= SHORT_LIST {
+                return visitor;
+            }
+            left -= SHORT_LIST;
+        }
+        let mut s = LoopState { visitor, walk };
         // SAFETY: the callback gets `s`, alive until the helper returns.
         unsafe {
-            bpf_loop(count, step::<V> as *mut c_void, (&raw mut s).cast(), 0);
+            bpf_loop(left, step::<V> as *mut c_void, (&raw mut s).cast(), 0);
         }
         s.visitor
     }
     #[inline(always)]
     fn choose(&self, plan: u32, scheduler: u32) -> u64 {
         choose_server(plan, scheduler)
+    }
+    #[inline(always)]
+    fn answer<F: Packet>(&self, _p: &mut F, now: u64, reason: Reason, room: u16) -> Reason {
+        let number = answer_sender(self.0.ctx(), now, reason as u32, u32::from(room));
+        // The optimiser knows the function and so that the mask has no work; the verifier does not.
+        Reason::from_number(core::hint::black_box(number))
+    }
+    #[inline(always)]
+    fn admit(&self, n: &Newcomer) -> Admission {
+        if P::ADMITS {
+            return xlvs_datapath::admit(self, n);
+        }
+        Admission(admit_newcomer(n.addresses, n.flow, n.came_by, n.seen, n.now))
+    }
+    #[inline(always)]
+    fn begin(&self, beginning: &Beginning, dest: &Dest) -> Admission {
+        if P::ADMITS {
+            return xlvs_datapath::conn::begin(self, beginning, dest);
+        }
+        begin_apart(beginning, dest)
     }
 }
 
@@ -260,5 +391,33 @@ impl Tables for Maps {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn choose_server(plan: u32, scheduler: u32) -> u64 {
-    xlvs_datapath::choose(&Maps { ctx: core::ptr::null_mut() }, plan, scheduler)
+    xlvs_datapath::choose(&Maps(Function), plan, scheduler)
+}
+
+/// For the stack's sake: what calls it has little left.
+#[inline(never)]
+fn begin_apart(beginning: &Beginning, dest: &Dest) -> Admission {
+    xlvs_datapath::conn::begin(&Maps(Function), beginning, dest)
+}
+
+/// A function of its own to the verifier, for the whole way.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn admit_newcomer(
+    addresses: u64,
+    flow: u64,
+    came_by: u64,
+    seen: u64,
+    now: u64,
+) -> u64 {
+    let newcomer = Newcomer { addresses, flow, came_by, seen, now };
+    xlvs_datapath::admit(&Maps(Function), &newcomer).0
+}
+
+/// Another: the message's making is long, and the frame's bounds are read anew.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn answer_sender(ctx: *mut xdp_md, now: u64, reason: u32, room: u32) -> u32 {
+    let reason = Reason::from_number(reason);
+    xlvs_datapath::answer(&mut Xdp::new(ctx), &Maps(Function), now, reason, room as u16) as u32
 }

@@ -11,47 +11,67 @@ use aya_ebpf::{
     maps::ProgramArray,
     programs::{TcContext, XdpContext},
 };
-use xlvs_datapath::{Arrival, Meta, Outcome, SWEEP_KEYS, Verdict, conn::Swept};
+use xlvs_datapath::{Arrival, Meta, Outcome, SWEEP_KEYS, Verdict, Way, conn::Swept};
 use xlvs_wire::{Eth, Ipv4, PROTO_TCP, Tcp, Udp};
 
 use crate::{
     frame::{Skb, Xdp},
-    maps::{Maps, now},
+    maps::{CPU, Function, Maps, Newcomers, Program, now},
 };
 
-/// The director: every frame that comes in. What takes no short way goes on in [`director_slow`].
+/// The director: every frame that comes in. What is not of a known connection, or takes no short
+/// way, goes on in one of the next two.
 #[xdp]
 pub(crate) fn director(ctx: XdpContext) -> u32 {
-    let arrival = arrival(&ctx);
-    let tables = Maps { ctx: ctx.ctx.cast() };
-    if let Some(outcome) = xlvs_datapath::fast(&mut Xdp::new(ctx.ctx), &tables, &arrival) {
-        return act(outcome, &arrival);
+    let Some((tables, arrival)) = arrive(&ctx) else { return xdp_action::XDP_ABORTED };
+    match xlvs_datapath::fast(&mut Xdp::new(ctx.ctx), &tables, &arrival) {
+        Way::Done(outcome) => act(outcome, &arrival),
+        Way::New => go_on(&ctx, NEW),
+        Way::Whole => go_on(&ctx, SLOW),
     }
+}
+
+/// The way of packets without a connection.
+#[xdp]
+pub(crate) fn director_new(ctx: XdpContext) -> u32 {
+    let Some((tables, arrival)) = arrive(&ctx) else { return xdp_action::XDP_ABORTED };
+    let tables = Maps(Newcomers(tables.0));
+    match xlvs_datapath::newcomer(&mut Xdp::new(ctx.ctx), &tables, &arrival) {
+        Way::Done(outcome) => act(outcome, &arrival),
+        Way::New | Way::Whole => go_on(&ctx, SLOW),
+    }
+}
+
+/// The whole way.
+#[xdp]
+pub(crate) fn director_slow(ctx: XdpContext) -> u32 {
+    let Some((tables, arrival)) = arrive(&ctx) else { return xdp_action::XDP_ABORTED };
+    act(xlvs_datapath::whole(&mut Xdp::new(ctx.ctx), &tables, &arrival), &arrival)
+}
+
+/// By the order of [`xlvs_datapath::JUMPS`].
+#[map]
+static JUMP: ProgramArray = ProgramArray::with_max_entries(xlvs_datapath::JUMPS.len() as u32, 0);
+const SLOW: u32 = 0;
+const NEW: u32 = 1;
+
+#[inline(always)]
+fn go_on(ctx: &XdpContext, program: u32) -> u32 {
     // SAFETY: a program of the same kind, or none, which is an error and comes back.
     unsafe {
-        JUMP.tail_call(&ctx, SLOW);
+        JUMP.tail_call(ctx, program);
     }
     xdp_action::XDP_ABORTED
 }
 
-/// The whole way, behind a tail call.
-#[xdp]
-pub(crate) fn director_slow(ctx: XdpContext) -> u32 {
-    let arrival = arrival(&ctx);
-    let tables = Maps { ctx: ctx.ctx.cast() };
-    act(xlvs_datapath::whole(&mut Xdp::new(ctx.ctx), &tables, &arrival), &arrival)
-}
-
-#[map]
-static JUMP: ProgramArray = ProgramArray::with_max_entries(1, 0);
-/// The place of [`director_slow`] in [`JUMP`].
-const SLOW: u32 = 0;
-
 #[inline(always)]
-fn arrival(ctx: &XdpContext) -> Arrival {
+fn arrive(ctx: &XdpContext) -> Option<(Maps<Program>, Arrival)> {
     // SAFETY: the kernel's context is valid for the program's run.
     let ifindex = unsafe { (*ctx.ctx).ingress_ifindex };
-    Arrival { now: now(), ifindex }
+    let cpu = CPU.get_ptr_mut(0)?;
+    // SAFETY: this CPU's own copy.
+    let now = now(unsafe { &mut *cpu });
+    Some((Maps(Program { ctx: ctx.ctx, cpu }), Arrival { now, ifindex }))
 }
 
 #[inline(always)]
@@ -69,7 +89,8 @@ fn act(outcome: Outcome, arrival: &Arrival) -> u32 {
 /// many were removed.
 #[xdp]
 pub(crate) fn sweep(ctx: XdpContext) -> u32 {
-    let mut state = Sweeping { ctx: ctx.ctx, now: now(), removed: 0 };
+    let Some((_, arrival)) = arrive(&ctx) else { return 0 };
+    let mut state = Sweeping { ctx: ctx.ctx, now: arrival.now, removed: 0 };
     // SAFETY: the callback gets `state`, alive until the helper returns.
     unsafe {
         let callback = sweep_step as *mut c_void;
@@ -87,7 +108,7 @@ struct Sweeping {
 unsafe extern "C" fn sweep_step(index: u64, state: *mut c_void) -> i64 {
     // SAFETY: `sweep` passed a Sweeping, alive on its stack.
     let s = unsafe { &mut *state.cast::<Sweeping>() };
-    let tables = Maps { ctx: s.ctx.cast() };
+    let tables = Maps(Function);
     match xlvs_datapath::sweep(&Xdp::new(s.ctx), &tables, index as u32, s.now) {
         Some(Swept::Removed) => s.removed += 1,
         Some(Swept::Kept) => {}
@@ -100,8 +121,11 @@ unsafe extern "C" fn sweep_step(index: u64, state: *mut c_void) -> i64 {
 #[classifier]
 pub(crate) fn reply(ctx: TcContext) -> i32 {
     let skb = ctx.skb.skb;
-    let tables = Maps { ctx: skb.cast() };
-    if let Some((m, vaddr, vport)) = xlvs_datapath::local_reply(&Skb::new(skb), &tables, now()) {
+    let Some(cpu) = CPU.get_ptr_mut(0) else { return TC_ACT_PIPE as i32 };
+    // SAFETY: this CPU's own copy.
+    let now = now(unsafe { &mut *cpu });
+    let tables = Maps(Program { ctx: core::ptr::null_mut(), cpu });
+    if let Some((m, vaddr, vport)) = xlvs_datapath::local_reply(&Skb::new(skb), &tables, now) {
         rewrite_source(skb, &m, vaddr, vport);
     }
     TC_ACT_PIPE as i32
@@ -111,17 +135,17 @@ pub(crate) fn reply(ctx: TcContext) -> i32 {
 #[inline(always)]
 fn rewrite_source(skb: *mut aya_ebpf::bindings::__sk_buff, m: &Meta, vaddr: u32, vport: u16) {
     const L3: usize = size_of::<Eth>();
-    let checksum_at = if m.key.protocol == u32::from(PROTO_TCP) {
+    let checksum_at = if m.key.protocol() == u32::from(PROTO_TCP) {
         m.l4 + offset_of!(Tcp, checksum)
     } else {
         m.l4 + offset_of!(Udp, checksum)
     };
     // A UDP datagram without a checksum keeps it so.
     let mangled_zero =
-        if m.key.protocol == u32::from(PROTO_TCP) { 0 } else { BPF_F_MARK_MANGLED_0 };
+        if m.key.protocol() == u32::from(PROTO_TCP) { 0 } else { BPF_F_MARK_MANGLED_0 };
     let pseudo = u64::from(BPF_F_PSEUDO_HDR) | mangled_zero;
-    let (old, new) = (u64::from(m.key.src), u64::from(vaddr));
-    let (old_port, new_port) = (u64::from(m.key.sport), u64::from(vport));
+    let (old, new) = (u64::from(m.key.src()), u64::from(vaddr));
+    let (old_port, new_port) = (u64::from(m.key.sport()), u64::from(vport));
     let l3_at = (L3 + offset_of!(Ipv4, checksum)) as u32;
     let src_at = (L3 + offset_of!(Ipv4, src)) as u32;
     // SAFETY: helpers on the program's own context; they check the offsets, and the sources are on

@@ -11,7 +11,7 @@ use xlvs_datapath::{
     tables::{Conn, ConnKey, Word},
 };
 
-use crate::maps::{CONNS, DESTS, REASONS, STATS};
+use crate::maps::{CONNS, CPU, DESTS, STATS};
 
 /// Addresses and ports where they are without options or tags.
 #[inline(always)]
@@ -26,13 +26,7 @@ fn key_of(ctx: &XdpContext) -> Option<ConnKey> {
         |o: usize| unsafe { *((d + o) as *const u16) },
         |o: usize| unsafe { *((d + o) as *const u8) },
     );
-    Some(ConnKey {
-        src: r32(26),
-        dst: r32(30),
-        sport: r16(34),
-        dport: r16(36),
-        protocol: u32::from(r8(23)),
-    })
+    Some(ConnKey::new(r32(26), r32(30), r16(34), r16(36), u32::from(r8(23))))
 }
 
 /// A look-up and a write.
@@ -40,7 +34,7 @@ fn key_of(ctx: &XdpContext) -> Option<ConnKey> {
 pub(crate) fn bare_lookup(ctx: XdpContext) -> u32 {
     let Some(key) = key_of(&ctx) else { return xdp_action::XDP_ABORTED };
     // SAFETY: elements stay readable.
-    match unsafe { CONNS.get(&key) } {
+    match unsafe { CONNS.get(key.words()) } {
         Some(c) => {
             c.hop.set(1);
             xdp_action::XDP_TX
@@ -59,10 +53,10 @@ fn bare_conn() -> Conn {
 pub(crate) fn bare_insert(ctx: XdpContext) -> u32 {
     let Some(key) = key_of(&ctx) else { return xdp_action::XDP_ABORTED };
     // SAFETY: as above.
-    if unsafe { CONNS.get(&key) }.is_some() {
+    if unsafe { CONNS.get(key.words()) }.is_some() {
         return xdp_action::XDP_PASS;
     }
-    match CONNS.insert(&key, &bare_conn(), BPF_NOEXIST as u64) {
+    match CONNS.insert(key.words(), &bare_conn(), BPF_NOEXIST as u64) {
         Ok(()) => xdp_action::XDP_TX,
         Err(_) => xdp_action::XDP_DROP,
     }
@@ -73,12 +67,12 @@ pub(crate) fn bare_insert(ctx: XdpContext) -> u32 {
 pub(crate) fn bare_insert_two(ctx: XdpContext) -> u32 {
     let Some(key) = key_of(&ctx) else { return xdp_action::XDP_ABORTED };
     // SAFETY: as above.
-    if unsafe { CONNS.get(&key) }.is_some() {
+    if unsafe { CONNS.get(key.words()) }.is_some() {
         return xdp_action::XDP_PASS;
     }
-    let back = ConnKey { src: key.dst, dst: key.src, sport: key.dport, dport: key.sport, ..key };
-    let one = CONNS.insert(&back, &bare_conn(), BPF_NOEXIST as u64);
-    match one.and(CONNS.insert(&key, &bare_conn(), BPF_NOEXIST as u64)) {
+    let back = ConnKey::new(key.dst(), key.src(), key.dport(), key.sport(), key.protocol());
+    let one = CONNS.insert(back.words(), &bare_conn(), BPF_NOEXIST as u64);
+    match one.and(CONNS.insert(key.words(), &bare_conn(), BPF_NOEXIST as u64)) {
         Ok(()) => xdp_action::XDP_TX,
         Err(_) => xdp_action::XDP_DROP,
     }
@@ -107,9 +101,9 @@ fn try_reference(ctx: &XdpContext) -> Option<u32> {
     if !plain || r8(23) != 6 || ttl <= 1 {
         return None;
     }
-    let key = ConnKey { src: r32(26), dst: r32(30), sport: r16(34), dport: r16(36), protocol: 6 };
+    let key = ConnKey::new(r32(26), r32(30), r16(34), r16(36), 6);
     // SAFETY: elements stay readable.
-    let c = unsafe { CONNS.get(&key) }?;
+    let c = unsafe { CONNS.get(key.words()) }?;
     let slot = Word(c.word.get()).dest();
     let hop = &DESTS.get(slot)?.hops[0];
     if let Some(s) = STATS.get_ptr_mut(slot) {
@@ -134,9 +128,9 @@ fn try_reference(ctx: &XdpContext) -> Option<u32> {
         *((d + 22) as *mut u8) = ttl - 1;
         *((d + 24) as *mut u16) = !(sum as u16);
     }
-    if let Some(n) = REASONS.get_ptr_mut(Reason::SentDirect as u32) {
+    if let Some(cpu) = CPU.get_ptr_mut(0) {
         // SAFETY: this CPU's own copy.
-        unsafe { *n += 1 }
+        unsafe { (*cpu).reasons[Reason::SentDirect as usize] += 1 }
     }
     Some(xdp_action::XDP_TX)
 }

@@ -62,6 +62,17 @@ impl Sum {
     }
 }
 
+/// The checksum of a header of five longs whose own field is zero.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "folded, a sum of longs fits a long and a bit")]
+pub const fn of_longs(longs: &[u32; 5]) -> u16 {
+    let [first, second, third, fourth, fifth] = *longs;
+    let sum = first as u64 + second as u64 + third as u64 + fourth as u64 + fifth as u64;
+    let sum = (sum & 0xffff_ffff) + (sum >> 32);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    !fold(sum as u32)
+}
+
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "folded twice, a sum of words fits a word")]
 const fn fold(sum: u32) -> u16 {

@@ -40,6 +40,11 @@ pub struct Ipv4 {
     pub dst: Be32,
 }
 
+/// [`Ipv4`] as longs, for writing it whole.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Ipv4Longs(pub [Be32; 5]);
+
 /// The TCP header without options (RFC 9293, 3.1).
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -109,6 +114,8 @@ pub struct Icmp {
 unsafe impl Wire for Eth {}
 // SAFETY: as above.
 unsafe impl Wire for Ipv4 {}
+// SAFETY: as above.
+unsafe impl Wire for Ipv4Longs {}
 // SAFETY: as above.
 unsafe impl Wire for Tcp {}
 // SAFETY: as above.

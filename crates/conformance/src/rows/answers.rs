@@ -99,7 +99,7 @@ fn shapes() -> Vec<Row> {
 fn ways() -> Vec<Row> {
     let p = answer(ACK);
     let by = |route| given().but(|g| g.route = route);
-    let neighbour = Route::NoNeighbour { ifindex: 0, addr: 0 };
+    let neighbour = Route::NoNeighbour;
     let found = |port| Route::Found { port, mac: Mac::new(GATEWAY).to_u64() };
     let cached = |routes: u32, tick: u16, mac: [u8; 6]| {
         given().but(|g| {

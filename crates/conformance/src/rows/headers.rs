@@ -1,6 +1,6 @@
 //! What is not a whole IPv4 packet of TCP or UDP, and what is none of ours.
 
-use xlvs_datapath::Reason;
+use xlvs_datapath::{Reason, tables::DEST_AVAILABLE};
 use xlvs_sched::Scheduler;
 
 use super::{Out, Row, TCP, direct};
@@ -137,7 +137,10 @@ fn strangers() -> Vec<Row> {
     ];
     let idle = Given::default();
     rows.push(Row::new("no service at all", idle, syn.bytes(), Reason::Idle, Out::Untouched));
-    let idle = known().but(|g| g.settings.services = 0);
+    let idle = known().but(|g| {
+        g.settings.services = 0;
+        g.dests[0].flags &= !DEST_AVAILABLE;
+    });
     let frame = Packet::new(L4::Tcp(Flags::ACK)).bytes();
     let says = "the last service has gone: nobody looks";
     rows.push(Row::new(says, idle, frame, Reason::Idle, Out::Untouched));

@@ -2,7 +2,7 @@
 
 use xlvs_datapath::{
     Reason, state,
-    tables::{CONN_DEAD, ConnKey, Order, Word},
+    tables::{CONN_DEAD, Order, Word},
 };
 use xlvs_sched::Scheduler;
 
@@ -69,7 +69,7 @@ fn timeouts() -> Vec<Row> {
         let out = Out::On(direct(&ack, 1));
         Row::new(says, given, ack.bytes(), Reason::SentDirect, out)
     };
-    let fresh = 900_000_000_000 - (1 << 28);
+    let (old, due) = (900_000_000_000 - (1 << 28), NOW + 1);
     vec![
         row(
             "a timeout that was set since counts",
@@ -81,12 +81,19 @@ fn timeouts() -> Vec<Row> {
         row(
             "a quarter of a second is not worth a write",
             given().but(|g| {
-                g.conns[0].1.expires = NOW + fresh;
+                g.conns[0].1.expires = NOW + old;
+                g.conns[0].1.origin = due;
             }),
         )
-        .then([Then::LifeNs(key, fresh)]),
-        row("a nanosecond more is", given().but(|g| g.conns[0].1.expires = NOW + fresh - 1))
-            .then([Then::Life(key, 900)]),
+        .then([Then::LifeNs(key, old)]),
+        row(
+            "when it is due it is",
+            given().but(|g| {
+                g.conns[0].1.expires = NOW + old;
+                g.conns[0].1.origin = due - 1;
+            }),
+        )
+        .then([Then::Life(key, 900)]),
     ]
 }
 
@@ -219,7 +226,7 @@ fn crowd(given: Given, n: u32) -> Given {
     given.but(|g| {
         for i in 0..n {
             let src = [10, 0, 1, i as u8];
-            let key = ConnKey { src: addr(src), ..client_key(&g.dests[0], 1000) };
+            let key = client_key(&g.dests[0], 1000).with_src(addr(src));
             let word = Word::new(state::ESTABLISHED, 0x07, 0);
             let expires = NOW + 1_000_000_000;
             g.conns.push((key, Entry { expires, word, hop: 0, origin: 0 }));
@@ -282,7 +289,7 @@ fn torn() -> Vec<Row> {
     let no_slot = one(Real::direct(1)).but(|g| g.orders[0].slot = 5000);
     let dead = given().but(|g| g.conns[0].1.word = Word::new(1, 0x27, 0));
     let no_plan = one(Real::direct(1)).but(|g| g.services[1].1.plan = 5000);
-    let no_scheduler = one(Real::direct(1)).but(|g| g.services[1].1.scheduler = 6);
+    let no_scheduler = one(Real::direct(1)).but(|g| g.services[1].1.scheduler = 99);
     debug_assert!(ack.src == CLIENT);
     let kind = etherparse::Icmpv4Type::DestinationUnreachable(
         etherparse::icmpv4::DestUnreachableHeader::Port,

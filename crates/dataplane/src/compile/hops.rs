@@ -124,7 +124,10 @@ impl Compiler {
             let new = Port { ifindex, mtu, mac: Mac::new(mac) };
             let place = self.ports.iter().position(|p| p.ifindex == ifindex);
             let full = Error::Full { table: "interfaces", room: self.sizes.ports };
-            let vacant = || self.ports.iter().position(|p| p.ifindex == 0);
+            // The place of its own number where that is free: packets look there first.
+            let own = ifindex as usize & self.ports.len().wrapping_sub(1);
+            let own = self.ports.get(own).filter(|p| p.ifindex == 0).map(|_| own);
+            let vacant = || own.or_else(|| self.ports.iter().position(|p| p.ifindex == 0));
             let at = place.or_else(vacant).ok_or(full)?;
             if self.ports[at] == new {
                 continue;

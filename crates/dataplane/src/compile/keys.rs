@@ -124,7 +124,7 @@ pub(crate) fn dest(key: &DestKey, server: &Server) -> Dest {
         flags: tables::DEST_USED | tables::DEST_AVAILABLE,
         hop: 0,
         hops: [tables::Hop::default(); 2],
-        reserved: 0,
+        ready: 0,
     }
 }
 

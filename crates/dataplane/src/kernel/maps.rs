@@ -6,7 +6,8 @@ use aya::maps::{Map as AyaMap, MapData, RingBuf};
 use xlvs_datapath::{
     Reason, SWEEP_KEYS,
     tables::{
-        Conn, ConnKey, Dest, Event, Live, Order, Plan, Port, Service, ServiceKey, Settings, Stats,
+        Conn, ConnKey, Dest, Event, Live, Order, PerCpu, Plan, Port, Service, ServiceKey, Settings,
+        Stats,
     },
 };
 
@@ -31,7 +32,7 @@ pub(super) const NAMES: [&str; 16] = [
     "PORTS",
     "PORT_OF",
     "CONNS",
-    "REASONS",
+    "CPU",
     "LIMITER",
     "EVENTS",
     // The kernel empties a table of programs that no file refers to: it must be pinned.
@@ -54,7 +55,7 @@ pub(super) struct Maps {
     pub(super) ports: Map,
     pub(super) port_of: Map,
     pub(super) conns: Map,
-    pub(super) reasons: Map,
+    pub(super) cpu: Map,
     pub(super) test_now: Map,
     pub(super) test_route: Map,
     pub(super) cpus: usize,
@@ -87,7 +88,7 @@ impl Maps {
             ports: open("PORTS")?,
             port_of: open("PORT_OF")?,
             conns: open("CONNS")?,
-            reasons: open("REASONS")?,
+            cpu: open("CPU")?,
             test_now: open("TEST_NOW")?,
             test_route: open("TEST_ROUTE")?,
             cpus,
@@ -107,16 +108,13 @@ impl Maps {
             ("PORTS", &self.ports, 4, size_of::<Port>()),
             ("PORT_OF", &self.port_of, 4, 4),
             ("CONNS", &self.conns, size_of::<ConnKey>(), size_of::<Conn>()),
-            ("REASONS", &self.reasons, 4, 8),
+            ("CPU", &self.cpu, 4, size_of::<PerCpu>()),
         ] {
             if (map.key_size(), map.value_size()) != (key, value) {
                 let (k, v) = (map.key_size(), map.value_size());
                 let what = format!("{name} has entries of {k}+{v} bytes instead of {key}+{value}");
                 return Err(Error::Object(what));
             }
-        }
-        if self.reasons.info.max_entries as usize != Reason::COUNT {
-            return Err(Error::Object("it counts other reasons".to_owned()));
         }
         Ok(())
     }
@@ -224,10 +222,11 @@ impl Home for Kernel {
     fn dests(&self) -> Result<Vec<(u32, Dest)>, Error> {
         let all = all::<Dest>(&self.maps.dests, "reading the servers")?;
         let empty = no_dest();
-        Ok((0u32..).zip(all).filter(|(_, d)| d.flags != empty.flags).collect())
+        let taken = (0u32..).zip(all).filter(|(_, d)| d.flags != empty.flags);
+        Ok(taken.map(|(slot, d)| (slot, d.opened())).collect())
     }
     fn set_dest(&mut self, slot: u32, dest: &Dest) -> Result<(), Error> {
-        set(&self.maps.dests, &slot, dest, "writing a server")
+        set(&self.maps.dests, &slot, &dest.sealed(), "writing a server")
     }
     fn live_count(&self, slot: u32) -> Result<LiveCount, Error> {
         let count = |l: &Live| LiveCount { active: l.active.get(), inactive: l.inactive.get() };
@@ -286,14 +285,17 @@ impl Home for Kernel {
         keys.chunks(SWEEP_KEYS).try_for_each(|keys| run_sweep(&self.ebpf, keys).map(drop))
     }
     fn reason_counts(&self) -> Result<Vec<u64>, Error> {
-        let count = |index: u32| {
-            let map = &self.maps.reasons;
-            let each = map
-                .lookup_cpus(bytes_of(&index), self.maps.cpus)
-                .map_err(failed("reading the reasons"))?;
-            Ok(each.chunks_exact(8).filter_map(read::<u64>).sum())
-        };
-        (0..self.maps.reasons.info.max_entries).map(count).collect()
+        let cpu = &self.maps.cpu;
+        let each = cpu
+            .lookup_cpus(bytes_of(&0u32), self.maps.cpus)
+            .map_err(failed("reading the reasons"))?;
+        let mut sums = vec![0; Reason::COUNT];
+        for cpu in each.chunks_exact(size_of::<PerCpu>()).filter_map(read::<PerCpu>) {
+            for (sum, n) in sums.iter_mut().zip(cpu.reasons) {
+                *sum += n;
+            }
+        }
+        Ok(sums)
     }
     fn events(&mut self) -> Result<Vec<Event>, Error> {
         let mut out = Vec::new();

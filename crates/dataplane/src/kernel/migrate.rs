@@ -137,10 +137,10 @@ fn copy_counters(old: &Maps, new: &Maps) -> Result<(), Error> {
         new.stats.update(bytes_of(&slot), &values, 0).map_err(moving)?;
     }
     // The reasons of another version may be others: those of the same number of them are the same.
-    if old.reasons.info.max_entries == new.reasons.info.max_entries {
-        for index in 0..new.reasons.info.max_entries {
-            let values = old.reasons.lookup_cpus(bytes_of(&index), old.cpus).map_err(moving)?;
-            new.reasons.update(bytes_of(&index), &values, 0).map_err(moving)?;
+    if old.cpu.info.max_entries == new.cpu.info.max_entries {
+        for index in 0..new.cpu.info.max_entries {
+            let values = old.cpu.lookup_cpus(bytes_of(&index), old.cpus).map_err(moving)?;
+            new.cpu.update(bytes_of(&index), &values, 0).map_err(moving)?;
         }
     }
     Ok(())

@@ -7,15 +7,13 @@ use aya::{
     maps::{MapError, ProgramArray},
     programs::{ProgramError, SchedClassifier, Xdp},
 };
-use xlvs_datapath::tables::ConnKey;
+use xlvs_datapath::{JUMPS, tables::ConnKey};
 
 use super::{Options, maps::NAMES};
 use crate::{Error, raw::bytes_of};
 
 /// The XDP program of the director.
 pub(super) const DIRECTOR: &str = "director";
-/// What it goes on in, for packets that take no short way.
-const DIRECTOR_SLOW: &str = "director_slow";
 const SWEEP: &str = "sweep";
 /// The classifier at the egress of each interface.
 pub(super) const REPLY: &str = "reply";
@@ -32,23 +30,27 @@ pub(super) fn load_director(object: &[u8], dir: &Path, options: &Options) -> Res
     }
     let mut ebpf = load(&mut loader, object)?;
     load_xdp(&mut ebpf, DIRECTOR)?;
-    load_xdp(&mut ebpf, DIRECTOR_SLOW)?;
     join_programs(&mut ebpf)?;
     load_xdp(&mut ebpf, SWEEP)?;
     load_classifier(&mut ebpf, REPLY)?;
     Ok(ebpf)
 }
 
-/// Tells the director's first program where the second is. An older build's first program, still
-/// attached over the same tables, may use it as well.
+/// Loads the programs that the director goes on in, and tells it where they are. An older build's
+/// director, still attached over the same tables, may use them as well.
 fn join_programs(ebpf: &mut Ebpf) -> Result<(), Error> {
-    let slow: &mut Xdp = find(ebpf, DIRECTOR_SLOW)?;
-    let slow = slow.fd().and_then(|fd| fd.try_clone().map_err(ProgramError::IOError));
-    let slow = slow.map_err(|e| refused(DIRECTOR_SLOW, e))?;
-    let jump = ebpf.map_mut("JUMP").ok_or_else(|| Error::Object("it has no JUMP".to_owned()))?;
-    ProgramArray::try_from(jump)
-        .and_then(|mut jump| jump.set(0, &slow, 0))
-        .map_err(|e| Error::system("joining the director's programs", io::Error::other(e)))
+    for (place, name) in (0u32..).zip(JUMPS) {
+        load_xdp(ebpf, name)?;
+        let next: &mut Xdp = find(ebpf, name)?;
+        let next = next.fd().and_then(|fd| fd.try_clone().map_err(ProgramError::IOError));
+        let next = next.map_err(|e| refused(name, e))?;
+        let jump = ebpf.map_mut("JUMP");
+        let jump = jump.ok_or_else(|| Error::Object("it has no JUMP".to_owned()))?;
+        ProgramArray::try_from(jump)
+            .and_then(|mut jump| jump.set(place, &next, 0))
+            .map_err(|e| Error::system("joining the director's programs", io::Error::other(e)))?;
+    }
+    Ok(())
 }
 
 fn load(loader: &mut EbpfLoader<'_>, object: &[u8]) -> Result<Ebpf, Error> {

@@ -164,10 +164,14 @@ impl Home for Memory {
         Ok(())
     }
     fn dests(&self) -> Result<Vec<(u32, Dest)>, Error> {
-        Ok((0u32..).zip(&self.dests).filter(|(_, d)| d.flags != 0).map(|(i, d)| (i, *d)).collect())
+        Ok((0u32..)
+            .zip(&self.dests)
+            .filter(|(_, d)| d.flags != 0)
+            .map(|(i, d)| (i, d.opened()))
+            .collect())
     }
     fn set_dest(&mut self, slot: u32, dest: &Dest) -> Result<(), Error> {
-        put(&mut self.dests, slot, *dest, "servers")
+        put(&mut self.dests, slot, dest.sealed(), "servers")
     }
     fn live_count(&self, slot: u32) -> Result<LiveCount, Error> {
         let count = |l: &Live| LiveCount { active: l.active.get(), inactive: l.inactive.get() };

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use xlvs_datapath::{
     Cell64, Insert, Reason, Route, Tables, VisitOrder,
-    tables::{Conn, ConnKey, Dest, Event, Live, Plan, Port, Service, ServiceKey, Settings, Stats},
+    tables::{
+        Conn, ConnKey, Dest, EVENT_NEIGHBOUR, Event, Live, Plan, Port, Service, ServiceKey,
+        Settings, Stats,
+    },
 };
 
 use super::Memory;
@@ -64,12 +67,13 @@ impl Tables for Memory {
     }
     fn route(&self, _src: u32, dst: u32, ifindex: u32) -> Route {
         match self.routes.get(&dst).copied().unwrap_or(self.route) {
-            Route::NoNeighbour { .. } => Route::NoNeighbour { ifindex, addr: dst },
+            Route::NoNeighbour => {
+                let wanted = Event { kind: EVENT_NEIGHBOUR, ifindex, addr: dst, reserved: 0 };
+                self.events.borrow_mut().push(wanted);
+                Route::NoNeighbour
+            }
             other => other,
         }
-    }
-    fn tell(&self, event: Event) {
-        self.events.borrow_mut().push(event);
     }
     fn limiter(&self) -> Option<&Cell64> {
         Some(&self.limiter)

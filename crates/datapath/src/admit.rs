@@ -1,0 +1,173 @@
+//! Admitting: a packet of no known connection gets one, if a service wants it.
+//!
+//! Numbers go in and a number comes out, because in the kernel this is a function of its own to the
+//! verifier, called by the short way and by the whole one.
+
+use xlvs_wire::{
+    Eth, PROTO_TCP, Packet,
+    tcp_flag::{RST, SYN},
+};
+
+use crate::{
+    Reason, Tables,
+    choose::NO_SERVER,
+    conn::{self, Beginning},
+    parse::Meta,
+    pipeline::Arrival,
+    state::Event,
+    tables::{CONN_DEAD, ConnKey, DEST_AVAILABLE, SETTING_MIGRATING, ServiceKey, Settings, Word},
+};
+
+/// A packet that may begin a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Newcomer {
+    /// Source and destination address, as they lie in the header.
+    pub addresses: u64,
+    /// From the lowest bit: the two ports as they lie in the header (32), protocol (8), TCP flags
+    /// (8).
+    pub flow: u64,
+    /// Where it came from, as [`Conn::hop`](crate::tables::Conn::hop) has it; 0 if the port is not
+    /// known, [`OTHER_HOST`] if the frame was none for us.
+    pub came_by: u64,
+    /// The word of the entry that was found and is over, as it was judged; 0: there was none.
+    pub seen: u64,
+    /// When it came.
+    pub now: u64,
+}
+
+/// [`Newcomer::came_by`]: flooded by a switch that does not know the owner's port. No address is
+/// like this: it would be a broadcast.
+pub const OTHER_HOST: u64 = u64::MAX;
+
+impl Newcomer {
+    /// What is known of a packet; `seen` is as above.
+    #[inline(always)]
+    pub(crate) fn of<P: Packet, T: Tables>(
+        p: &P,
+        t: &T,
+        m: &Meta,
+        arrival: &Arrival,
+        seen: Word,
+    ) -> Self {
+        let [addresses, ports] = m.key.words();
+        Self {
+            addresses,
+            flow: ports | u64::from(m.tcp_flags) << 40,
+            came_by: came_by(p, t, arrival),
+            seen: seen.0,
+            now: arrival.now,
+        }
+    }
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the fields of the word")]
+    const fn key(&self) -> ConnKey {
+        ConnKey::from_words(self.addresses, self.flow as u32, (self.flow >> 32) as u32 & 0xff)
+    }
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the field is 8 bits")]
+    const fn tcp_flags(&self) -> u8 {
+        (self.flow >> 40) as u8
+    }
+}
+
+/// A switch floods frames whose owner it does not know; they are not ours to balance.
+#[inline(always)]
+fn came_by<P: Packet, T: Tables>(p: &P, t: &T, arrival: &Arrival) -> u64 {
+    let Some(eth) = p.at::<Eth>(0) else { return OTHER_HOST };
+    let Some(index) = t.port_of(arrival.ifindex) else { return 0 };
+    let Some(port) = t.port(index) else { return 0 };
+    if port.mac.to_u64() == eth.dst.to_u64() {
+        eth.src.to_u64() | u64::from(index) << 48
+    } else {
+        OTHER_HOST
+    }
+}
+
+/// Where a newcomer goes: a connection's [`Word`], or why there is none. One number: where a pointer
+/// and a number, or something and nothing, may share a register, the verifier refuses both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Admission(pub u64);
+
+impl Admission {
+    /// No connection that takes packets has a dead word, so this tells the two apart.
+    #[inline(always)]
+    pub(crate) const fn refused(reason: Reason) -> Self {
+        Self(Word::new(0, CONN_DEAD, reason as u32).0)
+    }
+
+    /// The connection's word.
+    ///
+    /// # Errors
+    /// The number of the [`Reason`].
+    #[inline(always)]
+    pub const fn word(self) -> Result<Word, Reason> {
+        let word = Word(self.0);
+        if word.has(CONN_DEAD) { Err(Reason::from_number(word.dest())) } else { Ok(word) }
+    }
+}
+
+/// Makes the connection of a newcomer.
+#[inline(always)]
+pub fn admit<T: Tables>(t: &T, n: &Newcomer) -> Admission {
+    match try_admit(t, n) {
+        Ok(admission) => admission,
+        Err(reason) => Admission::refused(reason),
+    }
+}
+
+#[inline(always)]
+fn try_admit<T: Tables>(t: &T, n: &Newcomer) -> Result<Admission, Reason> {
+    let s = t.settings().ok_or(Reason::Idle)?;
+    if s.services == 0 {
+        return Err(Reason::Idle);
+    }
+    let key = n.key();
+    #[expect(clippy::cast_possible_truncation, reason = "a protocol is 8 bits")]
+    let of = ServiceKey { addr: key.dst(), port: key.dport(), protocol: key.protocol() as u16 };
+    let service = t.service(&of).ok_or(Reason::NoService)?;
+    if n.came_by == OTHER_HOST {
+        return Err(Reason::OtherHost);
+    }
+    may_begin(s, &key, n.tcp_flags())?;
+    let slot = t.choose(service.plan, service.scheduler);
+    if slot == NO_SERVER {
+        return Err(Reason::SentUnreachable);
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "a slot is 32 bits")]
+    let slot = slot as u32;
+    let dest = t.dest(slot).ok_or(Reason::Inconsistent)?;
+    // Chosen from a list that was replaced meanwhile: the next try finds another.
+    if dest.flags & DEST_AVAILABLE == 0 {
+        return Err(Reason::ServerRemoved);
+    }
+    let first = conn::first_word(event(&key, n.tcp_flags()), dest.method, slot);
+    let deadline = n.now + conn::timeout(s, key.protocol(), first.state());
+    let beginning =
+        Beginning { key, first, deadline, now: n.now, seen: Word(n.seen), came_by: n.came_by };
+    Ok(t.begin(&beginning, dest))
+}
+
+#[inline(always)]
+const fn event(key: &ConnKey, tcp_flags: u8) -> Event {
+    if key.protocol() == PROTO_TCP as u32 { Event::of_segment(tcp_flags) } else { Event::DATAGRAM }
+}
+
+/// What the kernel schedules (`ip_vs_schedule`, `tcp_conn_schedule`): of TCP a SYN, and never what
+/// comes from port 20, which is FTP's data connection from a server of NAT.
+#[inline(always)]
+fn may_begin(s: &Settings, key: &ConnKey, tcp_flags: u8) -> Result<(), Reason> {
+    let tcp = key.protocol() == u32::from(PROTO_TCP);
+    let begins = !tcp || tcp_flags & (SYN | RST) == SYN;
+    if s.flags & SETTING_MIGRATING != 0 && !(tcp && begins) {
+        return Err(Reason::Migrating);
+    }
+    if !begins || key.sport() == FTP_DATA.to_be() {
+        return Err(Reason::NoConnection);
+    }
+    Ok(())
+}
+
+/// The source port of FTP's data connections.
+const FTP_DATA: u16 = 20;
