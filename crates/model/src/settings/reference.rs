@@ -80,10 +80,10 @@ const LIMITS: &str = "
     xlvs service set tcp:10.0.0.1:80 --client-limit 100/24 --client-rate 20/s
     xlvs service set tcp:10.0.0.1:80 --client-limit 0 --client-rate 0
 
-A timeout that is not given, or 0, is the director's (`ipvsadm --set`). A limit holds for each network
-of clients: the addresses that share PREFIX bits, each address alone if no PREFIX is given; both
-limits of a service go by the same PREFIX. A rate lets as many connections through at once as it
-allows in a second. What is above a limit is dropped and counted. `ipvsadm` changes none of this.
+A timeout that is not given, or 0, is the director's (`ipvsadm --set`). A limit holds for each
+network of clients: the addresses that share PREFIX bits, each address alone if no PREFIX is given;
+both limits of a service go by the same PREFIX. A rate lets as many connections through at once as
+it allows in a second. What is above a limit is dropped and counted. `ipvsadm` changes none of this.
 
 ## Who may connect
 
@@ -91,8 +91,9 @@ allows in a second. What is above a limit is dropped and counted. `ipvsadm` chan
     xlvs allow add 10.0.0.0/8 --service tcp:10.0.0.1:22     nobody else to this one
     xlvs deny list
 
-The director has a list of its own, and each service has one. In a list the entry that names a client
-most exactly decides; whom none names may connect, unless somebody is allowed by name. To except
-some of a denied network and shut nobody else out, allow 0.0.0.0/0 too. A client must pass both
-lists, with every packet: what is denied is dropped and counted, of connections that stand as well.
+The director has a list of its own, and each service has one. In a list the entry that names a
+client most exactly decides; whom none names may connect, unless somebody is allowed by name. To
+except some of a denied network and shut nobody else out, allow 0.0.0.0/0 too. A client must pass
+both lists, with every packet: what is denied is dropped and counted, of connections that stand as
+well.
 ";
