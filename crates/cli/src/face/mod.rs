@@ -197,18 +197,22 @@ impl Tool<'_> {
         if refusal.ends_restore() { Err(refusal.status()) } else { Ok(refusal.status()) }
     }
 
-    /// There is no director: the real tool's first line and status without `ip_vs`, and what to do.
+    /// There is no director to talk to: the real tool's first line and status without `ip_vs`, and
+    /// what to do. Who may not talk to one is told in the real tool's words alone.
     fn cannot_begin(&mut self, error: &ClientError) -> u8 {
-        if !error.is_absence() {
-            self.report(error);
-            return 2;
-        }
-        self.complain(match error {
+        match error {
             ClientError::Denied { .. } => {
-                "Can't initialize ipvs: Permission denied (you must be root)"
+                self.complain("Can't initialize ipvs: Permission denied (you must be root)");
+                self.complain(
+                    "Are you sure that IP Virtual Server is built in the kernel or as module?",
+                );
+                return 2;
             }
-            _ => "Can't initialize ipvs: Protocol not available",
-        });
+            _ if error.is_absence() => {
+                self.complain("Can't initialize ipvs: Protocol not available");
+            }
+            _ => {}
+        }
         self.report(error);
         2
     }

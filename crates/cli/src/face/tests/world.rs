@@ -36,13 +36,26 @@ impl World {
 
     /// Runs one of the faces.
     pub(super) fn run(&self, words: &[String], input: &str) -> Answer {
+        self.run_with(words, input, || Ok(Box::new(self.clone()) as Box<dyn Director>))
+    }
+
+    /// Runs one of the faces as nobody, who may not open the director's socket.
+    pub(super) fn run_as_nobody(&self, words: &[String]) -> Answer {
+        self.run_with(words, "", || Err(ClientError::Denied { path: "/run/xlvs".into() }))
+    }
+
+    fn run_with(
+        &self,
+        words: &[String],
+        input: &str,
+        mut open: impl FnMut() -> Result<Box<dyn Director>, ClientError>,
+    ) -> Answer {
         let words: Vec<_> = words.iter().filter(|w| *w != "</dev/null").cloned().collect();
         let call: Call = called(&words).unwrap();
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let salt = self.salt.get();
         let (program, names) = (&call.program, &Names);
         let tool = Tool { program, names, salt, out: &mut out, err: &mut err };
-        let mut open = || Ok(Box::new(self.clone()) as Box<dyn Director>);
         let status = call.run_as(tool, &mut open, &mut input.as_bytes());
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Answer { out: text(out), err: text(err), status }
