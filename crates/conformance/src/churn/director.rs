@@ -9,7 +9,8 @@ use xlvs_config::ipvsadm::{self, Command, Resolver};
 use xlvs_datapath::{Arrival, Reason, Route, Verdict};
 use xlvs_dataplane::{Baselines, Dataplane, Frame, Home as _, Hop, Interface, Memory};
 use xlvs_model::{
-    Change, MarkMatch, MarkRule, MarkThen, Masked, Model, ServerKey, ServiceKey, settings::Assignment,
+    Change, MarkMatch, MarkRule, MarkThen, Masked, Model, ServerKey, ServiceKey,
+    settings::Assignment,
 };
 use xlvs_wire::Mac;
 

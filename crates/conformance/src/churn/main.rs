@@ -15,7 +15,11 @@ fn main() -> ExitCode {
             print!("{}", churn::GUEST);
             Ok(())
         }
-        ["replay", ref records @ ..] => records.iter().try_for_each(|record| replay(record)),
+        ["replay", ref records @ ..] => {
+            // Every record is played, whatever came of the one before.
+            let wrong: Vec<_> = records.iter().filter_map(|record| replay(record).err()).collect();
+            if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\nchurn: ")) }
+        }
         _ => Err("churn script SEED OPERATIONS | player | replay RECORD...".to_owned()),
     };
     match done {
@@ -38,12 +42,30 @@ fn script(seed: &str, operations: &str) -> Result<(), String> {
 fn replay(record: &str) -> Result<(), String> {
     let text = fs::read_to_string(record).map_err(|error| format!("{record}: {error}"))?;
     let script = Script::read(&text).map_err(|error| format!("{record}: {error}"))?;
-    let head = &script.head;
-    let wrong = churn::replay(&script, &churn::services(&script))
-        .map_err(|error| format!("seed {}: {}", head.seed, error.0))?;
-    if wrong.is_empty() {
-        println!("seed {}: as Linux {}, {} steps", head.seed, head.kernel, script.steps.len());
-        return Ok(());
+    let (seed, kernel) = (script.head.seed, &script.head.kernel);
+    match churn::replay(&script, &churn::services(&script)) {
+        Ok(wrong) if wrong.is_empty() => {
+            println!("seed {seed}: as Linux {kernel}, {} steps", script.steps.len());
+            Ok(())
+        }
+        Ok(wrong) => {
+            let (many, each) = (wrong.len(), alone(&script));
+            Err(format!("seed {seed}: {many} steps differ\n{}\n{each}", wrong.join("\n")))
+        }
+        Err(error) => Err(format!("seed {seed}: {}\n{}", error.0, alone(&script))),
     }
-    Err(format!("seed {}: {} steps differ\n{}", head.seed, wrong.len(), wrong.join("\n")))
+}
+
+/// Each service by itself, with what it needs: which of them goes wrong?
+fn alone(script: &Script) -> String {
+    let line = |service: &String| {
+        let needs: Vec<_> = churn::features(script, service).into_iter().collect();
+        let outcome = match churn::replay(script, &[service.clone()].into()) {
+            Ok(wrong) if wrong.is_empty() => "right".to_owned(),
+            Ok(wrong) => format!("{} steps differ, first {}", wrong.len(), wrong[0]),
+            Err(error) => error.0,
+        };
+        format!("alone {service} ({}): {outcome}", needs.join(", "))
+    };
+    churn::services(script).iter().map(line).collect::<Vec<_>>().join("\n")
 }
