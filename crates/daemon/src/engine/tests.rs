@@ -1,5 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod marks;
+
 use std::fs;
 
 use xlvs_dataplane::{Baselines, ServiceBase};
