@@ -85,27 +85,38 @@ fn missing_addresses(facts: &Facts<'_>) -> Vec<String> {
 
 /// What is stored and listed, and gets no packets yet: one sentence for each reason.
 fn left_out(model: &Model) -> Vec<String> {
+    let mut by_reason = reasons(xlvs_dataplane::left_out(model));
+    let roles: Vec<_> = model.sync.iter().map(|d| d.role.name().to_owned()).collect();
+    if !roles.is_empty() {
+        by_reason.insert("sync daemons".to_owned(), roles);
+    }
+    let ignored = reasons(xlvs_dataplane::ignored(model));
+    let not_forwarded = by_reason.into_iter().map(|of| sentence("not forwarded yet", of));
+    not_forwarded
+        .chain(ignored.into_iter().map(|of| sentence("without effect so far", of)))
+        .collect()
+}
+
+/// Names by their reason.
+fn reasons(list: Vec<LeftOut>) -> BTreeMap<String, Vec<String>> {
     let mut by_reason = BTreeMap::<String, Vec<String>>::new();
-    for LeftOut { service, server, why } in xlvs_dataplane::left_out(model) {
+    for LeftOut { service, server, why } in list {
         let what = match server {
             Some(server) => format!("{server} of {service}"),
             None => service.to_string(),
         };
         by_reason.entry(why).or_default().push(what);
     }
-    let roles: Vec<_> = model.sync.iter().map(|d| d.role.name().to_owned()).collect();
-    if !roles.is_empty() {
-        by_reason.insert("sync daemons".to_owned(), roles);
-    }
-    let sentence = |(why, all): (String, Vec<String>)| {
-        let shown = all.iter().take(NAMES_SHOWN).cloned().collect::<Vec<_>>().join(", ");
-        let more = match all.len().saturating_sub(NAMES_SHOWN) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        format!("stored, not forwarded yet ({why}): {shown}{more}")
+    by_reason
+}
+
+fn sentence(fate: &str, (why, all): (String, Vec<String>)) -> String {
+    let shown = all.iter().take(NAMES_SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    let more = match all.len().saturating_sub(NAMES_SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
     };
-    by_reason.into_iter().map(sentence).collect()
+    format!("stored, {fate} ({why}): {shown}{more}")
 }
 
 fn merged(facts: &Facts<'_>) -> Vec<String> {

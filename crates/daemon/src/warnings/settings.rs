@@ -33,14 +33,8 @@ pub(super) fn without_effect(model: &Model) -> Vec<String> {
             by_reason.entry(why).or_default().append(&mut all);
         }
     }
-    let sentence = |(why, all): (&str, Vec<String>)| {
-        let shown = all.iter().take(super::NAMES_SHOWN).cloned().collect::<Vec<_>>().join(", ");
-        let more = match all.len().saturating_sub(super::NAMES_SHOWN) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        format!("stored, without effect so far ({why}): {shown}{more}")
-    };
+    let sentence =
+        |(why, all): (&str, _)| super::sentence("without effect so far", (why.to_owned(), all));
     by_reason.into_iter().map(sentence).collect()
 }
 

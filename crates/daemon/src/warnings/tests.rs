@@ -116,6 +116,10 @@ fn what_is_not_forwarded_yet_is_told_by_its_reason() {
         survey.model.apply(&add(format!("sctp:10.0.0.1:{n}"))).unwrap();
     }
     survey.model.apply(&add("tcp:[fd00::1]:80".into())).unwrap();
+    let service = "tcp:10.0.0.1:80".parse().unwrap();
+    let server = Server::new("10.0.1.9:80".parse().unwrap(), Method::Route, 1);
+    let server = Server { upper: 9, ..server };
+    survey.model.apply(&Change::AddServer { service, server }).unwrap();
     let daemon = SyncDaemon::new(SyncRole::Backup, "eth0".into());
     survey.model.apply(&Change::StartDaemon { daemon }).unwrap();
     assert_eq!(
@@ -125,6 +129,7 @@ fn what_is_not_forwarded_yet_is_told_by_its_reason() {
             "stored, not forwarded yet (SCTP): sctp:10.0.0.1:1, sctp:10.0.0.1:2, sctp:10.0.0.1:3, \
              sctp:10.0.0.1:4, sctp:10.0.0.1:5 and 2 more",
             "stored, not forwarded yet (sync daemons): backup",
+            "stored, without effect so far (thresholds): 10.0.1.9:80 of tcp:10.0.0.1:80",
         ]
     );
 }

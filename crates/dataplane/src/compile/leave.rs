@@ -6,7 +6,7 @@ use xlvs_model::{Family, Method, Model, Protocol, Server, ServerKey, Service, Se
 
 use super::keys;
 
-/// A service, or one server of it, that is stored and not in the tables.
+/// A service, or one server of it, that is stored and not in the tables, or not as it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
     /// The service.
@@ -30,6 +30,24 @@ pub fn left_out(model: &Model) -> Vec<LeftOut> {
                 list.push(LeftOut { service: service.key, server: Some(server.key), why });
             }
         }
+    }
+    list
+}
+
+/// What of `model` is in the tables but for a part of what was asked for.
+pub fn ignored(model: &Model) -> Vec<LeftOut> {
+    let mut list = Vec::new();
+    for service in model.services.iter().filter(|service| forwarded(service).is_ok()) {
+        if service.tuning.slow_start_s != 0 {
+            let why = "slow start".into();
+            list.push(LeftOut { service: service.key, server: None, why });
+        }
+        let servers = service.servers.iter().filter(|server| forwarded_to(server).is_ok());
+        list.extend(servers.filter(|server| server.upper != 0).map(|server| LeftOut {
+            service: service.key,
+            server: Some(server.key),
+            why: "thresholds".into(),
+        }));
     }
     list
 }
@@ -77,9 +95,33 @@ pub(super) fn forwarded_to(server: &Server) -> Result<(), String> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-    use xlvs_model::{Change, Persistence, Scheduler, Terms, TunnelChecksum};
+    use xlvs_model::{Change, Persistence, Scheduler, Terms, Tuning, TunnelChecksum};
 
     use super::*;
+
+    #[test]
+    fn what_is_ignored_is_told() {
+        let mut model = Model::default();
+        let service = "tcp:10.0.0.1:80".parse().unwrap();
+        let server = Server::new("10.1.0.1:80".parse().unwrap(), Method::Route, 1);
+        let limited = Server { key: "10.1.0.2:80".parse().unwrap(), upper: 5, ..server };
+        let tuning = Tuning { slow_start_s: 9, ..Tuning::default() };
+        for change in [
+            Change::AddService { service, terms: Scheduler::Wlc.into() },
+            Change::AddServer { service, server },
+            Change::AddServer { service, server: limited },
+            Change::TuneService { service, tuning },
+        ] {
+            model.apply(&change).unwrap();
+        }
+        let entry = |server, why: &str| LeftOut { service, server, why: why.into() };
+        let expected = [entry(None, "slow start"), entry(Some(limited.key), "thresholds")];
+        assert_eq!(ignored(&model), expected);
+        assert_eq!(left_out(&model), []);
+        let terms = Scheduler::None.into();
+        model.apply(&Change::EditService { service, terms }).unwrap();
+        assert_eq!(ignored(&model), [], "what is not forwarded at all is told of as such");
+    }
 
     #[test]
     fn what_is_left_out_is_told() {

@@ -29,7 +29,7 @@ pub(crate) use self::keys::{
 };
 pub use self::{
     hops::Hop,
-    leave::{LeftOut, left_out},
+    leave::{LeftOut, ignored, left_out},
     marks::compile_marks,
     settings::{access, defence_modes, free_pages, policy, service_policy},
 };
