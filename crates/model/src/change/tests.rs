@@ -117,3 +117,25 @@ fn a_daemon_of_each_role_runs_once_and_not_beside_mixed_families() {
     model.apply(&mixed).unwrap();
     assert_eq!(model.apply(&daemon(SyncRole::Backup)), Err(Fault::OtherFamily));
 }
+
+#[test]
+fn states_and_changes_are_small_and_old_ones_are_read() {
+    let old = r#"{"services":[{"key":"tcp:10.0.0.1:80","scheduler":"rr","servers":[
+        {"address":"10.0.1.1:80","method":"masq","weight":3}]}],
+        "timeouts":{"tcp":900,"tcp_fin":120,"udp":300}}"#;
+    let read: Model = serde_json::from_str(old).unwrap();
+    let service = &read.services[0];
+    assert_eq!(*service.servers, [Server::new("10.0.1.1:80".parse().unwrap(), Method::Masq, 3)]);
+    assert_eq!((&service.terms, &service.tuning), (&Scheduler::Rr.into(), &Tuning::default()));
+    let plain = r#"{"key":"tcp:10.0.0.1:80","scheduler":"rr","servers":["#.to_owned()
+        + r#"{"address":"10.0.1.1:80","method":"masq","weight":3}]}"#;
+    assert_eq!(serde_json::to_string(service).unwrap(), plain, "what nobody said is not written");
+
+    let text = r#"{"op":"add_service","service":"fwmark6:8","scheduler":"sh","#.to_owned()
+        + r#""scheduler_flags":3,"persistence":{"timeout_s":60,"mask":64},"engine":"sip"}"#;
+    let change: Change = serde_json::from_str(&text).unwrap();
+    let Change::AddService { terms, .. } = &change else { panic!("{change:?}") };
+    let persistence = Persistence { timeout_s: 60, mask: ClientMask::V6(64) };
+    assert_eq!((terms.scheduler_flags, terms.persistence), (3, Some(persistence)));
+    assert_eq!(serde_json::to_string(&change).unwrap(), text);
+}
