@@ -11,122 +11,112 @@
 //! that joined first leaving; and a removed server leaves an expired set before the most burdened
 //! one.
 
-use crate::{
-    Destinations, NOBODY, Scheduler, Server, Visit,
-    list::{may, overhead},
-};
+use crate::{Destinations, NOBODY, Scheduler, Server, Visit, list::overhead};
 
-/// What is cached of a destination. Times are nanoseconds of the caller's clock.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cached {
-    /// When it was last asked for.
-    pub used: u64,
-    /// When its set last changed.
-    pub changed: u64,
-    /// How many servers the set has.
-    pub count: u32,
-    /// Their [`Server::id`]s, the one that joined last first; lblc has one.
-    pub servers: [u32; SET],
-}
-
-/// The cache of a service, at the packet's destination address.
+/// The cache of a service at the packet's destination: an entry, in place. Several processors may
+/// change one at once: what comes out is a set, if not the one that either wanted.
 pub trait Cache {
-    /// What is there.
-    fn get(&self) -> Option<Cached>;
-    /// Notes that it was asked for: [`Cached::used`].
+    /// How many servers are cached, at most [`SET`]; 0: there is no entry.
+    fn count(&self) -> u32;
+    /// The [`Server::id`] at a rank less than [`SET`]: 0 for the one that joined last. lblc has no
+    /// other.
+    fn member(&self, rank: u32) -> u32;
+    /// Where a server is in the set: `1 << rank`, or 0. Asked for each server of the list; the
+    /// kernel program makes it a function that the verifier walks once.
+    #[inline(always)]
+    fn place(&self, id: u32) -> u32 {
+        let mut places = 0;
+        for rank in 0..SET_COUNT {
+            places |= u32::from(self.member(rank) == id) << rank;
+        }
+        places &= !(u32::MAX << (self.count() & 31));
+        places & places.wrapping_neg()
+    }
+    /// Sets one.
+    fn set_member(&self, rank: u32, id: u32);
+    /// When the set last changed, in nanoseconds.
+    fn changed(&self) -> u64;
+    /// Sets how many there are, and that this changed now.
+    fn set_count(&self, count: u32, now: u64);
+    /// Notes that the destination was asked for, for the upkeep.
     fn touch(&self, now: u64);
-    /// Puts it there. May do nothing, if the cache is full ([`REFUSED_FROM`]).
-    fn put(&self, entry: &Cached);
+    /// Makes an entry, with one server, changed and asked for now. May do nothing, if the cache is
+    /// full ([`REFUSED_FROM`]).
+    fn insert(&self, id: u32, now: u64);
 }
 
-/// A server and its burden.
+/// A server and its burden. Without branches where that can be: the kernel's verifier walks them
+/// all.
 #[derive(Clone, Copy)]
 struct Burden {
-    id: u32,
-    /// Its place in the set.
-    rank: u32,
     overhead: i64,
     weight: i64,
+    id: u32,
     active: u32,
+    /// Its place in the set: `1 << rank`, or 0.
+    place: u32,
 }
 
 impl Burden {
-    const NONE: Self = Self { id: NOBODY, rank: 0, overhead: 0, weight: 0, active: 0 };
-
-    /// Whether this one's overhead is less for its weight.
+    /// Nobody, of this burden and weight. All that a loop begins with has a `zero` in it that the
+    /// verifier does not know: so its first round is to it as any other.
     #[inline(always)]
-    fn lighter(&self, than: &Self) -> bool {
-        than.overhead.wrapping_mul(self.weight) > self.overhead.wrapping_mul(than.weight)
+    const fn nobody(zero: u32, overhead: i64, weight: u32) -> Self {
+        let (overhead, weight) = (overhead + zero as i64, (weight + zero) as i64);
+        Self { overhead, weight, id: NOBODY ^ zero, active: zero, place: zero }
     }
 
-    /// Whether this one stands before the other in the set and neither is lighter.
+    /// How much its overhead is less for its weight, by sign.
     #[inline(always)]
-    fn ties_before(&self, other: &Self) -> bool {
-        let (own, others) =
-            (self.overhead.wrapping_mul(other.weight), other.overhead.wrapping_mul(self.weight));
-        own == others && self.rank < other.rank
+    fn lighter_by(&self, than: &Self) -> i64 {
+        let others = than.overhead.wrapping_mul(self.weight);
+        others.wrapping_sub(self.overhead.wrapping_mul(than.weight))
     }
 }
 
-struct Look {
-    scheduler: Scheduler,
-    count: u32,
-    servers: [u32; SET],
-    /// Members of the set that the list has: a bit for each.
+struct Look<'a, C> {
+    cache: &'a C,
+    /// 1: thresholds count within the set.
+    thresholds: u32,
+    /// Not 0: somebody has less than half the active connections that its weight allows.
+    idle: u64,
+    /// Which places of the set the list has.
     seen: u32,
     /// wlc's choice.
     best: Burden,
     /// Of the set, the lightest that may, and the heaviest.
     least: Burden,
     most: Burden,
-    /// Somebody has less than half the active connections that its weight allows.
-    idle: bool,
 }
 
-impl Look {
-    #[inline(always)]
-    fn rank(&self, id: u32) -> u32 {
-        let mut rank = 0;
-        for &member in &self.servers {
-            if rank >= self.count || member == id {
-                break;
-            }
-            rank += 1;
-        }
-        rank
-    }
-}
-
-impl Visit for Look {
+impl<C: Cache> Visit for Look<'_, C> {
     #[inline(always)]
     fn visit<S: Server>(&mut self, _: u32, server: &S) -> bool {
         let (id, load) = (server.id(), server.load());
-        if u64::from(load.active) * 2 < u64::from(server.weight()) {
-            self.idle = true;
-        }
-        let rank = self.rank(id);
-        let overhead = overhead(load);
         let weight = i64::from(server.weight());
-        let burden = Burden { id, rank, overhead, weight, active: load.active };
-        let free = may(server);
-        if rank < self.count {
-            self.seen |= 1 << rank;
-            let least = &self.least;
-            if (free || (self.scheduler == Scheduler::Lblc && weight > 0))
-                && (least.id == NOBODY || burden.lighter(least) || burden.ties_before(least))
-            {
-                self.least = burden;
-            }
-            let most = &self.most;
-            if weight > 0
-                && (most.id == NOBODY || most.lighter(&burden) || burden.ties_before(most))
-            {
-                self.most = burden;
-            }
+        let below = u32::from(server.overloaded()).wrapping_sub(1);
+        let free = weight & i64::from(below.cast_signed());
+        let within = weight & i64::from((below | self.thresholds.wrapping_sub(1)).cast_signed());
+        self.idle |= (i64::from(load.active) * 2).wrapping_sub(weight).cast_unsigned() >> 63;
+        let place = self.cache.place(id);
+        let overhead = overhead(load);
+        let server = Burden { overhead, weight: free, id, active: load.active, place };
+        if server.lighter_by(&self.best) > 0 {
+            self.best = server;
         }
-        if free && (self.best.id == NOBODY || burden.lighter(&self.best)) {
-            self.best = burden;
+        if place == 0 {
+            return true;
+        }
+        self.seen |= place;
+        let server = Burden { weight: within, ..server };
+        let by = server.lighter_by(&self.least);
+        if by > 0 || (by == 0 && within > 0 && place < self.least.place) {
+            self.least = server;
+        }
+        let server = Burden { weight, ..server };
+        let by = server.lighter_by(&self.most);
+        if weight > 0 && (by < 0 || (by == 0 && place < self.most.place)) {
+            self.most = server;
         }
         true
     }
@@ -142,105 +132,95 @@ pub fn cached<D: Destinations, C: Cache>(
     now: u64,
     expiration: u64,
 ) -> u32 {
-    let entry = cache.get();
-    let (count, servers) = match &entry {
-        Some(entry) => (entry.count, entry.servers),
-        None => (0, [NOBODY; SET]),
-    };
-    let none = Burden::NONE;
-    let look = Look {
-        scheduler,
-        count,
-        servers,
-        seen: 0,
-        best: none,
-        least: none,
-        most: none,
-        idle: false,
-    };
-    let look = list.scan(0, look);
-    let Some(mut entry) = entry else {
-        if look.best.id != NOBODY {
-            let mut servers = [NOBODY; SET];
-            servers[0] = look.best.id;
-            cache.put(&Cached { used: now, changed: now, count: 1, servers });
+    let count = cache.count();
+    // The clock's highest bit, which it takes 300 years to set.
+    let zero = (now >> 63) as u32;
+    let look = list.scan(
+        0,
+        Look {
+            cache,
+            thresholds: scheduler as u32 & 1,
+            idle: zero.into(),
+            seen: zero,
+            // Of no weight: all that have one are lighter.
+            best: Burden::nobody(zero, 1, 0),
+            least: Burden::nobody(zero, 1, 0),
+            // Of less than no burden: all are heavier.
+            most: Burden::nobody(zero, -1, 1),
+        },
+    );
+    let (best, least) = (look.best.id, look.least.id);
+    if count == 0 {
+        if best != NOBODY {
+            cache.insert(best, now);
         }
-        return look.best.id;
-    };
-    entry.used = now;
-    let mut changed = false;
-    if scheduler == Scheduler::Lblcr && count > 1 && now > entry.changed.saturating_add(expiration)
-    {
-        changed = entry.drop_one(&look, now);
+        return best;
     }
-    let least = look.least;
-    let overloaded = i64::from(least.active) > least.weight && look.idle;
-    let stays = least.id != NOBODY && !overloaded;
-    if !stays && look.best.id != NOBODY {
-        changed |= match scheduler {
-            Scheduler::Lblcr => entry.join(look.best.id, now),
-            _ => entry.replace(look.best.id, now),
-        };
+    cache.touch(now);
+    let expires = cache.changed().saturating_add(expiration);
+    if scheduler == Scheduler::Lblcr && count > 1 && now > expires {
+        let gone = !(u32::MAX << (count & 31)) & !look.seen;
+        leave(cache, gone, look.most.place, now);
     }
-    if changed {
-        cache.put(&entry);
-    } else {
-        cache.touch(now);
+    let busy = i64::from(look.least.active) > look.least.weight;
+    if least != NOBODY && !(busy && look.idle != 0) {
+        return least;
     }
-    if stays { least.id } else { look.best.id }
+    if best != NOBODY {
+        if scheduler == Scheduler::Lblcr {
+            join(cache, best, now);
+        } else {
+            cache.set_member(0, best);
+        }
+    }
+    best
 }
 
-impl Cached {
-    /// lblc: another server.
-    #[inline(always)]
-    fn replace(&mut self, id: u32, now: u64) -> bool {
-        let other = self.servers[0] != id;
-        self.servers[0] = id;
-        self.changed = now;
-        other
+/// lblcr: another server, unless it is there (`ip_vs_dest_set_insert`).
+#[inline(always)]
+fn join<C: Cache>(cache: &C, id: u32, now: u64) {
+    if cache.place(id) != 0 {
+        return;
     }
-
-    /// lblcr: another server, unless it is there (`ip_vs_dest_set_insert`).
-    #[inline(always)]
-    fn join(&mut self, id: u32, now: u64) -> bool {
-        let mut moved = id;
-        let mut servers = self.servers;
-        for (rank, place) in (0..).zip(&mut servers) {
-            if rank < self.count && *place == id {
-                return false;
-            }
-            core::mem::swap(place, &mut moved);
-        }
-        self.servers = servers;
-        self.count = (self.count + 1).min(SET_COUNT);
-        self.changed = now;
-        true
+    for rank in (1..SET_COUNT).rev() {
+        cache.set_member(rank, cache.member(rank - 1));
     }
-
-    /// lblcr: one server less (`ip_vs_dest_set_max`, `ip_vs_dest_set_erase`).
-    #[inline(always)]
-    fn drop_one(&mut self, look: &Look, now: u64) -> bool {
-        let mut victim = if look.most.id == NOBODY { self.count } else { look.most.rank };
-        for rank in 0..SET_COUNT {
-            if rank < self.count && look.seen & (1 << rank) == 0 {
-                victim = rank;
-            }
-        }
-        if victim >= self.count {
-            return false;
-        }
-        let mut servers = [NOBODY; SET];
-        let stay = self.servers.iter().zip(0..self.count).filter(|&(_, rank)| rank != victim);
-        for (place, (&server, _)) in servers.iter_mut().zip(stay) {
-            *place = server;
-        }
-        self.servers = servers;
-        self.count -= 1;
-        self.changed = now;
-        true
-    }
+    cache.set_member(0, id);
+    let count = cache.count();
+    cache.set_count(if count < SET_COUNT { count + 1 } else { SET_COUNT }, now);
 }
 
+/// lblcr: one server less (`ip_vs_dest_set_max`, `ip_vs_dest_set_erase`): of the places `gone`,
+/// whose servers were removed, the one that was taken first, or else the place of the `most`
+/// burdened.
+#[inline(always)]
+fn leave<C: Cache>(cache: &C, gone: u32, most: u32, now: u64) {
+    let place = if gone == 0 { most } else { highest(gone) };
+    if place == 0 {
+        return;
+    }
+    for rank in 1..SET_COUNT {
+        // All ones for the ranks after the place, whose servers move up; without branches.
+        let after = (i64::from(place) - (1 << rank)) >> 63;
+        let (own, next) = (i64::from(cache.member(rank - 1)), i64::from(cache.member(rank)));
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an id")]
+        cache.set_member(rank - 1, ((own & !after) | (next & after)) as u32);
+    }
+    cache.set_count(cache.count().saturating_sub(1), now);
+}
+
+/// The highest bit that is set.
+#[inline(always)]
+const fn highest(mut bits: u32) -> u32 {
+    bits |= bits >> 1;
+    bits |= bits >> 2;
+    bits |= bits >> 4;
+    bits |= bits >> 8;
+    bits ^ bits >> 1
+}
+
+// Only lblcr's number is odd.
+const _: () = assert!(Scheduler::Lblc as u32 & 1 == 0 && Scheduler::Lblcr as u32 & 1 == 1);
 /// How many servers lblcr keeps for a destination at most.
 pub const SET: usize = 15;
 #[expect(clippy::cast_possible_truncation, reason = "a small number")]

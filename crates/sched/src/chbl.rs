@@ -15,7 +15,9 @@
 //! whom any server may have.
 
 use crate::{
-    Destinations, Load, NOBODY, Scheduler, Server, Step, Table, Visit, list::may, table::bucket,
+    Destinations, Load, NOBODY, Scheduler, Server, Step, Table, Visit,
+    list::may,
+    table::{bucket, remainder},
 };
 
 /// The list in sums.
@@ -57,7 +59,7 @@ struct Probe {
 impl<T: Table> Step<T> for Probe {
     #[inline(always)]
     fn step(&mut self, table: &T, round: u32) -> bool {
-        let at = self.first.wrapping_add(round) % self.buckets;
+        let at = remainder(self.first.wrapping_add(round), self.buckets);
         let Some(server) = table.get(at) else { return false };
         if !may(&server) {
             return true;

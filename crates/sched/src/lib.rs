@@ -58,7 +58,7 @@ mod walk;
 mod wlc;
 mod wrr;
 
-pub use cache::{Cache, Cached, EXPIRATION, MAX_ENTRIES, REFUSED_FROM, SET, cached};
+pub use cache::{Cache, EXPIRATION, MAX_ENTRIES, REFUSED_FROM, SET, cached};
 pub use chbl::{BOUND_DENOMINATOR, BOUND_NUMERATOR, MAX_WEIGHT, PROBES, bounded, within_bound};
 pub use hash::{fold, hash_32, hsiphash};
 pub use list::{Choice, Destinations, Load, NOBODY, Server, Visit, Weights};

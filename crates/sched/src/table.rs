@@ -55,9 +55,17 @@ pub const fn table_key(
 #[inline(always)]
 pub(crate) const fn bucket(scheduler: Scheduler, buckets: u32, key: u32, offset: u32) -> u32 {
     match scheduler {
-        Scheduler::Dh | Scheduler::Sh => offset.wrapping_add(hash_32(key, buckets)) % buckets,
-        _ => hsiphash(key.wrapping_add(offset), KEY_1) % buckets,
+        Scheduler::Dh | Scheduler::Sh => {
+            remainder(offset.wrapping_add(hash_32(key, buckets)), buckets)
+        }
+        _ => remainder(hsiphash(key.wrapping_add(offset), KEY_1), buckets),
     }
+}
+
+/// `a % n`; without the panic for 0, which never comes.
+#[inline(always)]
+pub(crate) const fn remainder(a: u32, n: u32) -> u32 {
+    if n == 0 { 0 } else { a % n }
 }
 
 /// The server of a new connection by a scheduler of [`crate::Kind::Table`], or [`NOBODY`]. With
@@ -93,7 +101,7 @@ struct Fallback {
 impl<T: Table> Step<T> for Fallback {
     #[inline(always)]
     fn step(&mut self, table: &T, round: u32) -> bool {
-        let offset = round.wrapping_add(self.first) % self.buckets;
+        let offset = remainder(round.wrapping_add(self.first), self.buckets);
         let at = bucket(self.scheduler, self.buckets, self.key, offset);
         let Some(server) = table.get(at) else { return false };
         if may(&server) {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use xlvs_sched::{
-    Cache, Cached, Destinations, EXPIRATION, FALLBACK, Kind, Load, NOBODY, PORT, Scheduler, Server,
+    Cache, Destinations, EXPIRATION, FALLBACK, Kind, Load, NOBODY, PORT, SET, Scheduler, Server,
     Table, Visit, Weights, bounded,
     build::{Member, table},
     cached, find, fold, overload, rr_state, table_key, twos, walk, wrr_state,
@@ -55,7 +55,7 @@ struct Service {
     list: Vec<Real>,
     state: u64,
     table: Vec<u16>,
-    cache: RefCell<HashMap<u32, Cached>>,
+    cache: Entries,
     /// With persistence: the mask, and who has which network.
     mask: Option<u32>,
     templates: HashMap<u32, u32>,
@@ -92,18 +92,33 @@ impl Table for Service {
     }
 }
 
+/// What is cached of a destination: when its set changed, and the set.
+type Entries = RefCell<HashMap<u32, (u64, u32, [u32; SET])>>;
+
 /// The cache at one address.
-struct At<'a>(&'a RefCell<HashMap<u32, Cached>>, u32);
+struct At<'a>(&'a Entries, u32);
 
 impl Cache for At<'_> {
-    fn get(&self) -> Option<Cached> {
-        self.0.borrow().get(&self.1).copied()
+    fn count(&self) -> u32 {
+        self.0.borrow().get(&self.1).map_or(0, |entry| entry.1)
     }
-    fn touch(&self, now: u64) {
-        self.0.borrow_mut().get_mut(&self.1).unwrap().used = now;
+    fn member(&self, rank: u32) -> u32 {
+        self.0.borrow().get(&self.1).map_or(0, |entry| entry.2[rank as usize])
     }
-    fn put(&self, entry: &Cached) {
-        self.0.borrow_mut().insert(self.1, *entry);
+    fn set_member(&self, rank: u32, id: u32) {
+        self.0.borrow_mut().get_mut(&self.1).unwrap().2[rank as usize] = id;
+    }
+    fn changed(&self) -> u64 {
+        self.0.borrow()[&self.1].0
+    }
+    fn set_count(&self, count: u32, now: u64) {
+        let mut entries = self.0.borrow_mut();
+        let entry = entries.get_mut(&self.1).unwrap();
+        (entry.0, entry.1) = (now, count);
+    }
+    fn touch(&self, _: u64) {}
+    fn insert(&self, id: u32, now: u64) {
+        self.0.borrow_mut().insert(self.1, (now, 1, [id; SET]));
     }
 }
 
@@ -153,7 +168,7 @@ impl Service {
             list: Vec::new(),
             state: 0,
             table: Vec::new(),
-            cache: RefCell::default(),
+            cache: Entries::default(),
             mask,
             templates: HashMap::new(),
             random: seed,

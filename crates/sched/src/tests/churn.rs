@@ -1,13 +1,13 @@
 //! A million operations for each scheduler, against its model: servers are added, deleted and
 //! edited, connections open, close and expire, time goes by; each choice must be the model's.
 
-use std::{boxed::Box, cell::RefCell, collections::HashMap, vec::Vec};
+use std::{boxed::Box, vec::Vec};
 
 use super::{
     naive::{Forgetful, Model, Rr, Wrr, twos},
     naive_caches::Caches,
     naive_tables::Tables,
-    world::{Rng, SERVERS, World},
+    world::{At, Entries, Rng, SERVERS, World},
 };
 use crate::{build::Expiry, *};
 
@@ -15,25 +15,10 @@ const OPERATIONS: u32 = 1_000_000;
 const HOUR: u64 = 3600 * 1_000_000_000;
 const EXPIRES: u64 = 24 * HOUR;
 
-/// The cache at one address.
-struct At<'a>(&'a RefCell<HashMap<u32, Cached>>, u32);
-
-impl Cache for At<'_> {
-    fn get(&self) -> Option<Cached> {
-        self.0.borrow().get(&self.1).copied()
-    }
-    fn touch(&self, now: u64) {
-        self.0.borrow_mut().get_mut(&self.1).unwrap().used = now;
-    }
-    fn put(&self, entry: &Cached) {
-        self.0.borrow_mut().insert(self.1, *entry);
-    }
-}
-
 struct Churn {
     world: World,
     flags: u32,
-    cache: RefCell<HashMap<u32, Cached>>,
+    cache: Entries,
     expiry: Expiry,
     model: Box<dyn Model>,
     rng: Rng,
@@ -54,7 +39,7 @@ impl Churn {
         Self {
             world: World::new(scheduler),
             flags,
-            cache: RefCell::default(),
+            cache: Entries::default(),
             expiry: Expiry::default(),
             model,
             rng: Rng(seed),

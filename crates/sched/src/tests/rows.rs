@@ -1,12 +1,12 @@
 //! Rows for what churn meets too rarely.
 
-use std::{cell::RefCell, vec, vec::Vec};
+use std::{collections::HashMap, vec, vec::Vec};
 
 use super::{
     List, Real,
     naive::Model,
     naive_caches::Caches,
-    world::{Rng, World},
+    world::{At, Cached, Entries, Rng, World},
 };
 use crate::{
     build::{ENTRY_IDLE, Expiry, TICK},
@@ -50,21 +50,6 @@ fn thresholds_set_and_clear_overload() {
     }
 }
 
-/// A cache of one entry.
-struct One(RefCell<Option<Cached>>);
-
-impl Cache for One {
-    fn get(&self) -> Option<Cached> {
-        *self.0.borrow()
-    }
-    fn touch(&self, now: u64) {
-        self.0.borrow_mut().as_mut().unwrap().used = now;
-    }
-    fn put(&self, entry: &Cached) {
-        *self.0.borrow_mut() = Some(*entry);
-    }
-}
-
 /// Servers by (weight, active connections).
 fn servers(list: &[(u32, u32)]) -> List {
     let real = |(id, &(weight, active)): (u32, &(u32, u32))| {
@@ -74,10 +59,12 @@ fn servers(list: &[(u32, u32)]) -> List {
     List((0..).zip(list).map(real).collect())
 }
 
-fn entry(set: &[u32], changed: u64) -> Cached {
-    let mut servers = [NOBODY; SET];
+/// A cache of one entry, at 7.
+fn entries(set: &[u32], changed: u64) -> Entries {
+    let mut servers = [0; SET];
     servers[..set.len()].copy_from_slice(set);
-    Cached { used: 0, changed, count: set.len() as u32, servers }
+    let entry = Cached { used: 0, changed, count: set.len() as u32, servers };
+    [(7, entry)].into_iter().collect::<HashMap<_, _>>().into()
 }
 
 #[test]
@@ -101,9 +88,10 @@ fn sets_are_kept_as_the_kernel_keeps_them() {
         (&busy, &full, 5, 15, &joined, "a full set loses who joined first"),
     ];
     for (list, set, now, chosen, after, sentence) in rows {
-        let cache = One(RefCell::new(Some(entry(set, 0))));
+        let entries = entries(set, 0);
+        let cache = At(&entries, 7);
         let got = cached(Scheduler::Lblcr, &servers(list), &cache, *now, 10);
-        let left = cache.get().unwrap();
+        let left = cache.entry().unwrap();
         assert_eq!(got, *chosen, "{sentence}");
         assert_eq!(&left.servers[..left.count as usize], *after, "{sentence}");
         assert_eq!(left.used, *now, "{sentence}");
@@ -121,9 +109,10 @@ fn lblc_replaces_and_refuses() {
         (&[(0, 0)], 0, NOBODY, "nobody may"),
     ];
     for (list, was, chosen, sentence) in rows {
-        let cache = One(RefCell::new(Some(entry(&[*was], 0))));
+        let entries = entries(&[*was], 0);
+        let cache = At(&entries, 7);
         assert_eq!(cached(Scheduler::Lblc, &servers(list), &cache, 5, 10), *chosen, "{sentence}");
-        let left = cache.get().unwrap();
+        let left = cache.entry().unwrap();
         let remembered = if *chosen == NOBODY { *was } else { *chosen };
         assert_eq!((left.servers[0], left.used), (remembered, 5), "{sentence}");
     }

@@ -1,7 +1,7 @@
 //! A service with servers that come and go, connections that open, close and expire, and a clock:
 //! what both the schedulers and the models of them look at.
 
-use std::{vec, vec::Vec};
+use std::{cell::RefCell, collections::HashMap, vec, vec::Vec};
 
 use crate::{
     build::{Member, table},
@@ -57,6 +57,58 @@ impl Rng {
 
     pub(super) fn one_in(&mut self, n: u32) -> bool {
         self.below(n) == 0
+    }
+}
+
+/// What is cached of a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cached {
+    pub(super) used: u64,
+    pub(super) changed: u64,
+    pub(super) count: u32,
+    pub(super) servers: [u32; SET],
+}
+
+pub(super) type Entries = RefCell<HashMap<u32, Cached>>;
+
+/// The cache at one address.
+pub(super) struct At<'a>(pub(super) &'a Entries, pub(super) u32);
+
+impl At<'_> {
+    fn edit(&self, edit: impl FnOnce(&mut Cached)) {
+        edit(self.0.borrow_mut().get_mut(&self.1).unwrap());
+    }
+
+    pub(super) fn entry(&self) -> Option<Cached> {
+        self.0.borrow().get(&self.1).copied()
+    }
+}
+
+impl Cache for At<'_> {
+    fn count(&self) -> u32 {
+        self.entry().map_or(0, |e| e.count)
+    }
+    fn member(&self, rank: u32) -> u32 {
+        // What lies beyond the count is of no account, here a server that there is.
+        self.entry().map_or(0, |e| e.servers[rank as usize])
+    }
+    fn set_member(&self, rank: u32, id: u32) {
+        self.edit(|e| e.servers[rank as usize] = id);
+    }
+    fn changed(&self) -> u64 {
+        self.entry().map_or(0, |e| e.changed)
+    }
+    fn set_count(&self, count: u32, now: u64) {
+        self.edit(|e| (e.count, e.changed) = (count, now));
+    }
+    fn touch(&self, now: u64) {
+        self.edit(|e| e.used = now);
+    }
+    fn insert(&self, id: u32, now: u64) {
+        let mut servers = [0; SET];
+        servers[0] = id;
+        let entry = Cached { used: now, changed: now, count: 1, servers };
+        assert_eq!(self.0.borrow_mut().insert(self.1, entry), None, "only where there is none");
     }
 }
 
