@@ -163,3 +163,10 @@ fn the_walk_goes_where_rules_lead() {
         assert_eq!(mark_of(rules, PACKET), expected, "{sentence}");
     }
 }
+
+#[test]
+fn facts_go_through_four_numbers() {
+    for facts in [PACKET, Facts { portless: 1, ..PACKET }, Facts::default()] {
+        assert_eq!(Facts::from_words(facts.to_words()), facts);
+    }
+}
