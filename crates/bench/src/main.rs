@@ -8,6 +8,7 @@ mod live;
 mod object;
 mod report;
 mod rounds;
+mod scale;
 mod scenarios;
 mod sweep;
 mod world;
@@ -36,7 +37,7 @@ Usage: cargo xtask bench [--gate] [--smoke] [--rounds N] [--markdown] [--only PA
   --smoke      few packets and flows: only that everything runs
   --rounds N   rounds of which the median is taken (7)
   --markdown   the table as Markdown
-  --only PART  hot, new, many, sweep or live
+  --only PART  hot, new, many, sweep, live or scale
 
 XLVS_OBJECT names another build of the eBPF object to measure.
 ";
@@ -75,6 +76,9 @@ fn run() -> Result<bool> {
         return Ok(true);
     };
     xlvs_testkit::interrupt::catch();
+    if args.only.as_deref() == Some("scale") {
+        return scale::run(args.smoke, args.gate);
+    }
     let effort = if args.smoke {
         Effort { rounds: 1, packets: 200, flows: 1000 }
     } else {
@@ -83,7 +87,11 @@ fn run() -> Result<bool> {
     let report = measure_all(&effort, &args)?;
     let style = if args.markdown { Style::Markdown } else { Style::Plain };
     println!("{}", report.table(style));
-    Ok(!args.gate || check(&report))
+    if !args.gate {
+        return Ok(true);
+    }
+    let held = check(&report);
+    Ok(scale::run(args.smoke, true)? && held)
 }
 
 fn parse() -> Result<Option<Args>> {

@@ -183,21 +183,20 @@ fn pins_outlive_a_daemon_of_ip_netns_exec() {
 fn a_state_that_cannot_be_written_or_read() {
     let Some(mut site) = site() else { return };
     site.start_director("--interface eth0");
-    site.xlvs("director", "ipvsadm -A -t 172.16.0.113:80 -s wrr");
     let name = instance(&site).file_name().unwrap().to_owned();
     let state = folder(&site, "state").join(name).join("state.json");
     let before = fs::read_to_string(&state).unwrap();
 
-    // A folder where the new file should go stops root too.
-    let obstacle = state.with_extension("json.new");
-    fs::create_dir(&obstacle).unwrap();
+    // Folders where the journal and the new file should go stop root too.
+    let obstacles = [state.with_file_name("journal.1"), state.with_extension("json.new")];
+    obstacles.each_ref().map(|obstacle| fs::create_dir(obstacle).unwrap());
     let (output, told) = attempt(&site, XLVS, "ipvsadm -A -t 172.16.0.113:81 -s wrr");
     assert!(output.status.success(), "the change is in force: {told}");
     assert!(told.contains("not saved"), "{told}");
     assert_eq!(fs::read_to_string(&state).unwrap(), before, "the old state is kept");
     assert!(site.xlvs("director", "ipvsadm -Ln").contains("172.16.0.113:81"));
     assert!(site.xlvs("director", "status").contains("not saved"));
-    fs::remove_dir(&obstacle).unwrap();
+    obstacles.each_ref().map(|obstacle| fs::remove_dir(obstacle).unwrap());
     let saved = || fs::read_to_string(&state).unwrap().contains("172.16.0.113:81").then_some(());
     wait_until("the state to be saved after all", LONG, saved).unwrap();
 

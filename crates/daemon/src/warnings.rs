@@ -2,7 +2,10 @@
 
 mod settings;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    net::IpAddr,
+};
 
 use xlvs_dataplane::LeftOut;
 use xlvs_model::Model;
@@ -46,9 +49,9 @@ pub(crate) fn warnings(facts: &Facts<'_>) -> Vec<String> {
             list.push(format!("interface {0} is gone: nothing comes in there", interface.name));
         }
     }
-    for (address, why) in &survey.unresolved {
-        list.push(format!("server {address} gets no packets: {why}"));
-    }
+    let unresolved = survey.unresolved.iter();
+    let unresolved = unresolved.map(|(a, why)| format!("server {a} gets no packets: {why}"));
+    list.extend(first(unresolved, "servers get no packets"));
     if survey.uses_nat() && facts.ip_forward == Some(false) {
         list.push(
             "servers are reached by NAT, but the host does not forward, so their answers do not \
@@ -70,17 +73,27 @@ fn missing_addresses(facts: &Facts<'_>) -> Vec<String> {
     let host = &facts.survey.host;
     let virtual_addresses: BTreeSet<_> =
         facts.survey.model.services.iter().filter_map(|s| s.key.address()).collect();
-    let missing = virtual_addresses.into_iter().filter(|a| a.is_ipv4() && !host.has_address(*a));
+    let own: HashSet<IpAddr> = host.addresses.iter().map(|(_, own)| (*own).into()).collect();
+    let missing = virtual_addresses.into_iter().filter(|a| a.is_ipv4() && !own.contains(a));
     let device = facts.interfaces.first().map_or("IF", |interface| interface.name.as_str());
-    missing
-        .map(|address| {
-            format!(
-                "the virtual address {address} is not on this host, so it answers no ARP for it: \
-                 ip address add {address}/32 dev {device} (fine as it is if a router sends its \
-                 packets here)"
-            )
-        })
-        .collect()
+    let missing = missing.map(|address| {
+        format!(
+            "the virtual address {address} is not on this host, so it answers no ARP for it: ip \
+             address add {address}/32 dev {device} (fine as it is if a router sends its packets \
+             here)"
+        )
+    });
+    first(missing, "virtual addresses are not on this host")
+}
+
+/// The first few sentences of a kind, and how many more there would be.
+fn first(mut sentences: impl Iterator<Item = String>, what: &str) -> Vec<String> {
+    let mut list: Vec<String> = sentences.by_ref().take(SENTENCES_SHOWN).collect();
+    match sentences.count() {
+        0 => {}
+        more => list.push(format!("{more} more {what}")),
+    }
+    list
 }
 
 /// What is stored and listed, and gets no packets yet: one sentence for each reason.
@@ -141,6 +154,9 @@ fn merged(facts: &Facts<'_>) -> Vec<String> {
 
 /// Of many things that are alike so many are named.
 const NAMES_SHOWN: usize = 5;
+/// Sentences of a kind that are worth a reader's while.
+const SENTENCES_SHOWN: usize = 20;
+
 /// The data plane's name for frames that an offload has merged.
 const MERGED: &str = "merged";
 

@@ -82,12 +82,18 @@ impl Survey {
     }
 }
 
+/// Many are written for a listing: in one go.
+fn mac(mac: [u8; 6]) -> String {
+    let [m0, m1, m2, m3, m4, m5] = mac;
+    format!("{m0:02x}:{m1:02x}:{m2:02x}:{m3:02x}:{m4:02x}:{m5:02x}")
+}
+
 fn next_hop(resolved: &Resolved) -> NextHop {
     match &resolved.hop {
         Hop::Local => NextHop::Local,
         Hop::Neighbour { dmac, mtu, .. } => NextHop::Neighbour {
             interface: resolved.interface.clone().unwrap_or_default(),
-            mac: dmac.map(|byte| format!("{byte:02x}")).join(":"),
+            mac: mac(*dmac),
             mtu: *mtu,
         },
         Hop::Unknown => NextHop::Unresolved {

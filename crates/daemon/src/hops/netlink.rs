@@ -74,11 +74,6 @@ impl Host {
         ethernet.or_else(|| is_other.then_some(if name == "lo" { 65536 } else { 1500 }))
     }
 
-    /// The address is one of this host's.
-    pub(crate) fn has_address(&self, address: IpAddr) -> bool {
-        self.addresses.iter().any(|(_, own)| IpAddr::V4(*own) == address)
-    }
-
     /// Interfaces that could be directed on, with their addresses: `eth0 (10.0.0.1)`.
     pub(crate) fn candidates(&self) -> Vec<String> {
         let described = self.interfaces.values().map(|interface| {

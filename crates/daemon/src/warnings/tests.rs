@@ -96,6 +96,17 @@ fn each_worry_says_what_to_do() {
 }
 
 #[test]
+fn many_of_a_kind_are_counted_and_not_all_said() {
+    let mut survey = survey(Method::Route);
+    let unresolved = (1..=50).map(|n| ([10, 0, 1, n].into(), "no route".to_owned()));
+    survey.unresolved = unresolved.collect();
+    let said = said(&survey, &eth0(false, &[]), None);
+    assert_eq!(said.len(), 21);
+    assert_eq!(said[19], "server 10.0.1.20 gets no packets: no route");
+    assert_eq!(said[20], "30 more servers get no packets");
+}
+
+#[test]
 fn standing_warnings_stay() {
     let survey = survey(Method::Route);
     let standing = ["the saved interface eth9 is not there".to_owned()];

@@ -1,6 +1,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+};
 
 use proptest::prelude::*;
 use xlvs_datapath::{
@@ -109,24 +112,30 @@ impl Lab {
         model.apply(&change(line)).unwrap();
         let mut compiler = self.plane.compiler().clone();
         let writes = compiler.compile(&model, None, 0, |_| Ok(0)).unwrap();
-        let word = |w: &Write| match w {
-            Write::Dest(_, d) if d.flags & DEST_AVAILABLE == 0 => "retire",
-            Write::Dest(..) => "dest",
-            Write::ClearStats(_) => "clear",
-            Write::Orders(..) => "orders",
-            Write::Plan(..) => "plan",
-            Write::Service(k, s) => match (k.protocol, s.is_some()) {
-                (0, true) => "mark",
-                (0, false) => "unmark",
-                (_, true) => "service",
-                (_, false) => "no service",
-            },
-            Write::Settings(_) => "settings",
-            Write::Port(..) | Write::PortOf(..) => "port",
-        };
         writes.iter().map(word).collect()
     }
 }
+
+/// A write in words.
+fn word(write: &Write) -> &'static str {
+    match write {
+        Write::Dest(_, d) if d.flags & DEST_AVAILABLE == 0 => "retire",
+        Write::Dest(..) => "dest",
+        Write::ClearStats(_) => "clear",
+        Write::Orders(..) => "orders",
+        Write::Plan(..) => "plan",
+        Write::Service(k, s) => match (k.protocol, s.is_some()) {
+            (0, true) => "mark",
+            (0, false) => "unmark",
+            (_, true) => "service",
+            (_, false) => "no service",
+        },
+        Write::Settings(_) => "settings",
+        Write::Port(..) | Write::PortOf(..) => "port",
+    }
+}
+
+mod touched;
 
 const WEB: &str = "tcp:10.0.0.1:80";
 const DNS: &str = "udp:10.0.0.1:53";
@@ -418,10 +427,13 @@ proptest! {
         for (line, restart, pause) in steps {
             now += pause;
             lab.at(now);
-            if lab.model.apply(&change(&line)).is_err() {
+            let changes = [change(&line)];
+            let edit = lab.model.edit(&changes, |_, change| Ok(Cow::Borrowed(change)));
+            if edit.faults[0].is_some() {
                 continue;
             }
-            lab.plane.apply(&lab.model).unwrap();
+            // That the whole model compiles to nothing more is asserted below.
+            lab.plane.apply_touched(&lab.model, &edit.touched()).unwrap();
             if restart {
                 let home = std::mem::take(lab.plane.home_mut());
                 lab.plane = Dataplane::new(home, Baselines::default()).unwrap();
