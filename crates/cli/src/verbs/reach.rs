@@ -8,6 +8,7 @@ use crate::output::Hinted;
 
 /// What is given lies over what was.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Server")]
 pub(super) struct Flags {
     /// How packets reach it.
     #[arg(long, short, value_enum)]

@@ -4,7 +4,7 @@ use std::{ffi::OsStr, io::Write};
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use xlvs_api::{Director, ServerView, ServiceView};
-use xlvs_model::{Change, Fault, LIMITS_EFFECT, Scheduler, ServiceKey};
+use xlvs_model::{Change, Fault, LIMITS_EFFECT, Scheduler, ServiceKey, Tuning};
 
 use super::{Where, explain, sure::Sure, terms, tuning::TuningFlags};
 use crate::{
@@ -33,6 +33,8 @@ pub(super) enum Verb {
         scheduler: Scheduler,
         #[command(flatten)]
         terms: terms::Flags,
+        #[command(flatten)]
+        tuning: TuningFlags,
         #[command(flatten)]
         place: Where,
     },
@@ -82,9 +84,10 @@ impl Verb {
     ) -> anyhow::Result<()> {
         let (service, change) = match self {
             Self::List { output, .. } => return list(director, *output, out),
-            Self::Add { service, scheduler, terms, .. } => {
+            Self::Add { service, scheduler, terms, tuning, .. } => {
                 let terms = terms.over(service, None, &(*scheduler).into())?;
-                (service, Change::AddService { service: *service, terms })
+                let add = Change::AddService { service: *service, terms };
+                return make(director, *service, &[add], (tuning, &Tuning::default()), out);
             }
             Self::Set { service, scheduler, terms, tuning, .. } => {
                 return set(director, *service, *scheduler, (terms, tuning), out);
@@ -125,12 +128,25 @@ fn set(
         let terms = terms.over(&service, scheduler, &found.terms)?;
         changes.push(Change::EditService { service, terms });
     }
-    if tuning.is_given() {
-        let tuning = tuning.over(&found.tuning)?;
-        changes.push(Change::TuneService { service, tuning });
+    make(director, service, &changes, (tuning, &found.tuning), out)
+}
+
+/// Makes changes to a service, then tunes it, if that was asked for.
+fn make(
+    director: &mut dyn Director,
+    service: ServiceKey,
+    changes: &[Change],
+    (tuning, old): (&TuningFlags, &Tuning),
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let what = service.to_string();
+    let new = tuning.is_given().then(|| tuning.over(old)).transpose()?;
+    change_all(director, changes, &what)?;
+    // A service that was there already is none of this one's to tune.
+    if let Some(tuning) = new {
+        change_one(director, Change::TuneService { service, tuning }, &what)?;
     }
-    change_all(director, &changes, &service.to_string())?;
-    if let Some(why) = LIMITS_EFFECT.why_not().filter(|_| tuning.is_given()) {
+    if let Some(why) = LIMITS_EFFECT.why_not().filter(|_| tuning.is_limited()) {
         writeln!(out, "timeouts and limits are stored, without effect: {why}")?;
     }
     Ok(())
@@ -222,7 +238,7 @@ const ADD_EXAMPLES: &str = "\
 Examples:
   xlvs service add tcp:10.0.0.1:80
   xlvs service add udp:10.0.0.1:53 --scheduler rr --one-packet
-  xlvs service add tcp:10.0.0.1:443 --persistent 600 --netmask 24
+  xlvs service add tcp:10.0.0.1:443 --persistent 600 --netmask 24 --slow-start 30
   xlvs service add fwmark:8 --scheduler sh --scheduler-flags sh-fallback,sh-port";
 const SET_EXAMPLES: &str = "\
 Examples:

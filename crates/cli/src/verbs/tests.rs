@@ -117,7 +117,9 @@ tcp:10.0.0.1:443  10.0.1.1:443  tunnel gue:6080:+c  1       0       0         0 
         ("service set tcp:10.0.0.1:443 --persistent 0", "", "taken away"),
         ("service set fwmark:8 --scheduler rr", "", "another scheduler forgets the flags"),
         ("service set fwmark:8", "error: fwmark:8: nothing is to change; try: xlvs service set --help", "nothing"),
-        ("service set udp:[fd00::1]:53 --one-packet false", "", "taken away"),
+        ("service set udp:[fd00::1]:53 --one-packet false --slow-start 30", "", "taken away"),
+        ("service add tcp:10.0.0.2:80 --slow-start 9", "", "at once"),
+        ("service add tcp:10.0.0.2:80 --slow-start 8", "error: tcp:10.0.0.2:80: the service already exists; try: change it: xlvs service set", "it is not tuned"),
         ("server set tcp:10.0.0.1:443 10.0.1.1 --tunnel-checksum remote", "", "the port stays"),
         ("server set fwmark:8 10.0.1.2:81 --upper 0 --lower 0", "", "no limit any more"),
         ("server set fwmark:8 10.0.1.2:81", "error: 10.0.1.2:81 of fwmark:8: nothing is to change; try: xlvs server set --help", "nothing"),
@@ -131,6 +133,7 @@ tcp:10.0.0.1:443  10.0.1.1:443  tunnel gue:6080:+c  1       0       0         0 
     assert_eq!(json[2]["servers"][0]["upper"], 0, "{json}");
     assert_eq!(json[3]["persistence"]["timeout_s"], 60, "{json}");
     assert_eq!(json[3]["engine"], "sip", "{json}");
+    assert_eq!((&json[1]["slow_start_s"], &json[4]["slow_start_s"]), (&30.into(), &9.into()));
 }
 
 #[test]

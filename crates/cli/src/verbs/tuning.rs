@@ -1,5 +1,5 @@
-//! Flags of `xlvs service` for what IPVS does not know of: a service's own timeouts, and what one
-//! network of clients may have.
+//! Flags of `xlvs service` for what IPVS does not know of: a service's own timeouts, what one
+//! network of clients may have, and slow start.
 
 use xlvs_model::{ClientLimit, ClientRate, Timeouts, Tuning};
 
@@ -7,7 +7,7 @@ use crate::output::Hinted;
 
 /// What is given lies over what was; 0 takes it away.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Timeouts and limits (0 takes one away)")]
+#[command(next_help_heading = "Timeouts, limits, slow start (0 takes one away)")]
 pub(super) struct TuningFlags {
     /// Idle timeout of its TCP connections [default: the director's, ipvsadm --set]
     #[arg(long, value_name = "SECONDS")]
@@ -28,11 +28,20 @@ pub(super) struct TuningFlags {
     /// New connections a second of each network of clients.
     #[arg(long, value_name = "N/s[/PREFIX]")]
     client_rate: Option<ClientRate>,
+
+    /// A server that comes, or comes back, reaches its weight so many seconds later.
+    #[arg(long, value_name = "SECONDS")]
+    slow_start: Option<u32>,
 }
 
 impl TuningFlags {
     /// Some flag is given.
     pub(super) fn is_given(&self) -> bool {
+        self.slow_start.is_some() || self.is_limited()
+    }
+
+    /// Some timeout or limit is given.
+    pub(super) fn is_limited(&self) -> bool {
         self.timeout_tcp.is_some()
             || self.timeout_tcp_fin.is_some()
             || self.timeout_udp.is_some()
@@ -43,6 +52,7 @@ impl TuningFlags {
     /// What a service is to have that has `old`.
     pub(super) fn over(&self, old: &Tuning) -> anyhow::Result<Tuning> {
         let mut new = old.clone();
+        new.slow_start_s = self.slow_start.unwrap_or(old.slow_start_s);
         let nothing = Timeouts { tcp: 0, tcp_fin: 0, udp: 0 };
         let was = old.timeouts.unwrap_or(nothing);
         let timeouts = Timeouts {
