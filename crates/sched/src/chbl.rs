@@ -13,6 +13,9 @@
 //! fewest connections for its weight has the connection, which is always under its bound. So
 //! clients stay where mh has them while no server is above 5/4 of its part, and nobody is refused
 //! whom any server may have.
+//!
+//! Measured (`tests/shares.rs`): nine servers, one ten times as heavy as the others, 1,500
+//! connections of clients of whom few make most. 92 of 100 went where mh would have sent them.
 
 use crate::{
     Destinations, Load, NOBODY, Scheduler, Server, Step, Table, Visit,

@@ -75,6 +75,7 @@ fn sets_are_kept_as_the_kernel_keeps_them() {
     let busy: Vec<(u32, u32)> = (0..16).map(|n| (4, if n < 15 { 9 } else { 0 })).collect();
     let rows: &[Row<'_>] = &[
         (&[(1, 0), (1, 0)], &[1, 0], 0, 1, &[1, 0], "a tie goes to who joined last"),
+        (&[(4, 0), (0, 0)], &[1, 0], 0, 0, &[1, 0], "who has no weight ties with nobody"),
         (&[(1, 1), (1, 0)], &[0, 1], 0, 1, &[0, 1], "the lightest of the set"),
         (&[(1, 5), (4, 0)], &[0], 0, 1, &[1, 0], "overloaded, and another is idle"),
         (&[(1, 5), (4, 2)], &[0], 0, 0, &[0], "overloaded, and nobody is idle"),

@@ -46,11 +46,11 @@ fn tables_share_by_weight() {
     assert_eq!(table(Scheduler::Wlc, &members(&[1])), Some(vec![]), "no table");
 }
 
-/// Of n equal servers one is removed: its own buckets move, and of the others' only some. (Maglev's
-/// paper says a few per cent.)
+/// Of n equal servers one is removed: its own buckets move, and of the others' only some. Measured:
+/// 0.1 % of three, 1.4 % of ten, 2.7 % of a hundred.
 #[test]
 fn few_clients_move_when_a_server_of_mh_goes() {
-    let rows = [(3, 0.03), (10, 0.04), (100, 0.06)];
+    let rows = [(3, 0.002), (10, 0.02), (100, 0.03)];
     for (servers, most) in rows {
         let all = members(&vec![1; servers]);
         let before = table(Scheduler::Mh, &all).unwrap();
@@ -115,7 +115,7 @@ fn chbl_is_bounded_and_mostly_faithful() {
         faithful += u32::from(id == hashed(&world, client));
         world.connect(id, true);
     }
-    assert!(faithful * 100 > asked * 60, "{faithful} of {asked} where they hash to");
+    assert!(faithful * 100 > asked * 90, "{faithful} of {asked} where they hash to");
 }
 
 #[test]
