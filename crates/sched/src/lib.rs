@@ -31,12 +31,12 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-#[cfg(any(test, feature = "build"))]
+#[cfg(any(test, doc, feature = "build"))]
 extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-#[cfg(any(test, feature = "build"))]
+#[cfg(any(test, doc, feature = "build"))]
 pub mod build;
 mod cache;
 mod chbl;
