@@ -189,14 +189,18 @@ fn a_state_that_cannot_be_written_or_read() {
 
     // Folders where the journal and the new file should go stop root too.
     let obstacles = [state.with_file_name("journal.1"), state.with_extension("json.new")];
-    obstacles.each_ref().map(|obstacle| fs::create_dir(obstacle).unwrap());
+    for obstacle in &obstacles {
+        fs::create_dir(obstacle).unwrap();
+    }
     let (output, told) = attempt(&site, XLVS, "ipvsadm -A -t 172.16.0.113:81 -s wrr");
     assert!(output.status.success(), "the change is in force: {told}");
     assert!(told.contains("not saved"), "{told}");
     assert_eq!(fs::read_to_string(&state).unwrap(), before, "the old state is kept");
     assert!(site.xlvs("director", "ipvsadm -Ln").contains("172.16.0.113:81"));
     assert!(site.xlvs("director", "status").contains("not saved"));
-    obstacles.each_ref().map(|obstacle| fs::remove_dir(obstacle).unwrap());
+    for obstacle in &obstacles {
+        fs::remove_dir(obstacle).unwrap();
+    }
     let saved = || fs::read_to_string(&state).unwrap().contains("172.16.0.113:81").then_some(());
     wait_until("the state to be saved after all", LONG, saved).unwrap();
 
