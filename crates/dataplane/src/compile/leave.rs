@@ -6,7 +6,7 @@ use xlvs_model::{Family, Method, Model, Protocol, Server, ServerKey, Service, Se
 
 use super::keys;
 
-/// A service, or one server of it, that is stored and not in the tables, or not as it was asked for.
+/// A service, or one server of it, that is stored and not in the tables, or not as was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
     /// The service.
