@@ -1,9 +1,9 @@
 //! Next hops: where packets to each real server go, fresh from the kernel's routes and neighbours.
 //!
 //! `decide` is pure: a route's answer and a neighbour's make a [`Resolved`]. `netlink` asks the
-//! kernel. `ways` knows them all and works out which of them news concern. `watch` runs: at once when
-//! the kernel says that something changed, else every few seconds, and keeps the neighbours of real
-//! servers from growing stale.
+//! kernel. `ways` knows them all and works out which of them news concern. `watch` runs: at once
+//! when the kernel says that something changed, else every few seconds, and keeps the neighbours of
+//! real servers from growing stale.
 
 mod decide;
 mod netlink;

@@ -1,10 +1,10 @@
-//! Desired state on disk: `STATE/NAME/state.json`, and what changed since it was written in journals
-//! beside it (`journal.N`, see `journal`).
+//! Desired state on disk: `STATE/NAME/state.json`, and what changed since it was written in
+//! journals beside it (`journal.N`, see `journal`).
 //!
-//! The file is written whole to another beside it, flushed, then renamed over it, then the folder is
-//! flushed: a crash or a full disk leaves the old file or the new one, never half of one. It names
-//! the journal that it goes on with; older ones are no more than rubbish. A file that cannot be read
-//! is never overwritten.
+//! The file is written whole to another beside it, flushed, then renamed over it, then the folder
+//! is flushed: a crash or a full disk leaves the old file or the new one, never half of one. It
+//! names the journal that it goes on with; older ones are no more than rubbish. A file that cannot
+//! be read is never overwritten.
 
 mod journal;
 mod keeper;

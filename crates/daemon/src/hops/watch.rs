@@ -1,7 +1,7 @@
 //! Keeps the next hops of real servers fresh: looks at once when the kernel reports a change (a few
 //! milliseconds' worth of reports at a time), when the set of servers changes, and every few
-//! seconds in any case; what a look costs is `ways`' business. The periodic look also has the kernel confirm each neighbour, so that none
-//! grows stale while its server is in use.
+//! seconds in any case; what a look costs is `ways`' business. The periodic look also has the kernel
+//! confirm each neighbour, so that none grows stale while its server is in use.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -98,7 +98,7 @@ impl Watcher {
                     }
                     (Occasion::Change, false)
                 }
-                // Other routes are still to be asked for; between the pieces others have their turn.
+                // Routes are still to be asked for; between the pieces others have their turn.
                 () = std::future::ready(()), if self.ways.in_doubt() => (Occasion::Change, false),
             };
             if !self.round(&owner, occasion, ways).await {

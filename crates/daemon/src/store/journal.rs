@@ -1,9 +1,9 @@
 //! The journal beside the state file: what changed since that was written, a line for each request.
 //!
-//! A line is a checksum (CRC-32 of what follows, in hexadecimal), a space, and a [`Record`] as JSON.
-//! It is written at once and flushed before the request is answered. So a crash can spoil the last
-//! line only, of a request that was never answered: such a line is left out. Anything else that is
-//! wrong is no crash's doing and is not passed over.
+//! A line is a checksum (CRC-32 of what follows, in hexadecimal), a space, and a [`Record`] as
+//! JSON. It is written at once and flushed before the request is answered. So a crash can spoil the
+//! last line only, of a request that was never answered: such a line is left out. Anything else
+//! that is wrong is no crash's doing and is not passed over.
 
 use std::{
     collections::BTreeMap,

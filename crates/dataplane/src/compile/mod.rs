@@ -408,7 +408,7 @@ impl Compiler {
         }
     }
 
-    /// Frees the slots of servers that were removed long enough ago: what they were, and the writes.
+    /// Frees the slots of servers that were removed long enough ago: what they were, and writes.
     pub(crate) fn reap(
         &mut self,
         now: u64,
