@@ -1,7 +1,7 @@
 //! Keeps the next hops of real servers fresh: looks at once when the kernel reports a change (a few
 //! milliseconds' worth of reports at a time), when the set of servers changes, and every few
-//! seconds in any case; what a look costs is `ways`' business. The periodic look also has the kernel
-//! confirm each neighbour, so that none grows stale while its server is in use.
+//! seconds in any case; what a look costs is `ways`' business. The periodic look also has the
+//! kernel confirm each neighbour, so that none grows stale while its server is in use.
 
 use std::{
     collections::{BTreeSet, HashMap},
