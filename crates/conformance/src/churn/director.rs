@@ -7,9 +7,11 @@ use std::{
 
 use xlvs_config::ipvsadm::{self, Command, Resolver};
 use xlvs_datapath::{Arrival, Reason, Route, Verdict};
-use xlvs_dataplane::{Baselines, Dataplane, Frame, Home as _, Hop, Interface, Memory};
+use xlvs_dataplane::{
+    Baselines, Dataplane, Frame, Home as _, Hop, Interface, Memory, compile_marks,
+};
 use xlvs_model::{
-    Change, MarkMatch, MarkRule, MarkThen, Masked, Model, ServerKey, ServiceKey,
+    Change, MarkMatch, MarkRule, MarkThen, Masked, Mirror, Model, ServerKey, ServiceKey,
     settings::Assignment,
 };
 use xlvs_wire::Mac;
@@ -111,7 +113,10 @@ impl Director {
             ..MarkMatch::default()
         };
         let then = MarkThen::Set(Masked { value: mark, mask: u32::MAX });
-        self.change(&Change::AddMark { at: None, rule: MarkRule { matches, then } })
+        self.change(&Change::AddMark { at: None, rule: MarkRule { matches, then } })?;
+        let refused = |error: xlvs_dataplane::Error| Unsupported(error.to_string());
+        let entries = compile_marks(&Mirror::default(), &self.model.marks, |_| Vec::new());
+        self.plane.set_marks(&entries.map_err(refused)?).map_err(refused)
     }
 
     fn change(&mut self, change: &Change) -> Result<(), Unsupported> {
