@@ -12,7 +12,7 @@ use xlvs_datapath::{
     state::TIMEOUTS_S,
     tables::{
         DEST_AVAILABLE, DEST_USED, Dest, HOP_NEIGHBOUR, Hop, METHOD_MASQ, METHOD_ROUTE,
-        METHOD_TUNNEL,
+        METHOD_TUNNEL, Service, Settings,
     },
 };
 use xlvs_sched::Scheduler;
@@ -184,21 +184,32 @@ pub(crate) fn furnish(object: &mut Object, ifindex: u32) -> Result<()> {
         key[..4].copy_from_slice(&way.vip().octets());
         key[4..6].copy_from_slice(&VIP_PORT.to_be_bytes());
         key[6..].copy_from_slice(&u16::from(PROTO_TCP).to_ne_bytes());
-        let service = bytes_of_words::<8>(&[number, Scheduler::Wlc as u32]);
-        object.hash::<[u8; 8], [u8; 8]>("SERVICES")?.insert(key, service, 0)?;
+        let service = bytes_of_words::<{ size_of::<Service>() }>(&[
+            number,
+            Scheduler::Wlc as u32,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+        ]);
+        object.hash::<[u8; 8], [u8; size_of::<Service>()]>("SERVICES")?.insert(key, service, 0)?;
     }
     Ok(())
 }
 
+const SETTINGS: usize = size_of::<Settings>();
+
 /// Writes the settings with each idle timeout as `of` says of its default in seconds.
 pub(crate) fn set_timeouts(object: &mut Object, of: impl Fn(u64) -> u64) -> Result<()> {
-    let mut settings = [0; 144];
+    let mut settings = [0; SETTINGS];
     for (timeout, seconds) in settings.chunks_exact_mut(8).zip(TIMEOUTS_S) {
         timeout.copy_from_slice(&of(u64::from(seconds)).to_ne_bytes());
     }
     let services = u32::try_from(Way::ALL.len())?;
     settings[128..132].copy_from_slice(&services.to_ne_bytes());
-    object.array::<[u8; 144]>("SETTINGS")?.set(0, settings, 0)?;
+    object.array::<[u8; SETTINGS]>("SETTINGS")?.set(0, settings, 0)?;
     Ok(())
 }
 /// Establishes a connection: the director sees its first two packets. Returns the server.

@@ -8,6 +8,7 @@
 use xlvs_datapath::Cell64;
 use xlvs_datapath::{
     Route, conn,
+    policy::{POLICY_REUSE, POLICY_REUSE_FIN_WAIT, Policy},
     state::{ESTABLISHED, TIMEOUTS_S, is_active, timeout_index},
     tables::{
         CONN_INACTIVE, CONN_NO_OUTPUT, CONN_REPLY, ConnKey, DEST_AVAILABLE, DEST_USED, Dest,
@@ -208,7 +209,8 @@ impl Default for Given {
                 services: 0,
                 flags: 0,
                 routes: 0,
-                reserved: 0,
+                marks: 0,
+                policy: Policy { flags: POLICY_REUSE | POLICY_REUSE_FIN_WAIT, ..Policy::default() },
             },
             services: Vec::new(),
             plans: Vec::new(),
@@ -242,10 +244,14 @@ impl Given {
         let key = ServiceKey { addr: addr(vip), port: port.to_be(), protocol: protocol.into() };
         let marker = ServiceKey { port: 0, protocol: 0, ..key };
         if !self.services.iter().any(|(k, _)| *k == marker) {
-            self.services.push((marker, Service { plan: u32::MAX, scheduler: u32::MAX }));
+            self.services.push((
+                marker,
+                Service { plan: u32::MAX, scheduler: u32::MAX, ..Service::default() },
+            ));
         }
         let plan = self.plans.len() as u32;
-        self.services.push((key, Service { plan, scheduler: scheduler as u32 }));
+        self.services
+            .push((key, Service { plan, scheduler: scheduler as u32, ..Service::default() }));
         let weights = Weights::of(reals.iter().map(|r| r.weight));
         let state = if scheduler == Scheduler::Wrr { wrr_state(0, weights.max) } else { 0 };
         self.plans.push(Plan {

@@ -21,8 +21,15 @@ pub struct InMemory {
     pub whole: bool,
 }
 
-const SIZES: Sizes =
-    Sizes { services: 64, plans: PLANS, orders: 64, dests: SLOTS, ports: 4, conns: CONNS };
+const SIZES: Sizes = Sizes {
+    services: 64,
+    plans: PLANS,
+    orders: 64,
+    dests: SLOTS,
+    buckets: 4096,
+    ports: 4,
+    conns: CONNS,
+};
 
 impl InMemory {
     fn frame(&self, frame: &[u8]) -> Frame {
@@ -82,7 +89,11 @@ impl Twin for InMemory {
     fn run(&mut self, frame: &[u8]) -> Ran {
         let mut frame = self.frame(frame);
         let arrival = Arrival { now: self.memory.now(), ifindex: IFINDEX };
-        let way = if self.whole { xlvs_datapath::whole } else { xlvs_datapath::director };
+        let way = if self.whole {
+            xlvs_datapath::director_without_short_ways
+        } else {
+            xlvs_datapath::director
+        };
         let outcome = way(&mut frame, &self.memory, &arrival);
         let action = match outcome.verdict() {
             Verdict::Pass => Action::Pass,

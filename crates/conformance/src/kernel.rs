@@ -10,7 +10,7 @@ use aya::{
 };
 use xlvs_datapath::{
     JUMPS, Reason, Route,
-    tables::{ConnKey, Dest, Hop, PerCpu, Stats, Word},
+    tables::{ConnKey, Dest, Hop, PerCpu, Service, Stats, Word},
 };
 
 use crate::{Action, CONNS, Entry, Given, PLANS, Ran, SLOTS, Snapshot, Twin};
@@ -38,8 +38,8 @@ pub struct Programs(Ebpf);
 pub struct InKernel {
     /// Its programs.
     pub programs: Programs,
-    settings: Array<MapData, [u8; 144]>,
-    services: HashMap<MapData, [u8; 8], [u8; 8]>,
+    settings: Array<MapData, [u8; 160]>,
+    services: HashMap<MapData, [u8; 8], [u8; 32]>,
     plans: Array<MapData, [u8; 24]>,
     orders: Array<MapData, [u8; 8]>,
     dests: Array<MapData, [u8; 64]>,
@@ -90,6 +90,12 @@ fn u16_at(bytes: &[u8], at: usize) -> u16 {
 
 fn key_bytes(k: &ConnKey) -> [u8; 16] {
     bytes![k.src(), k.dst(), k.sport(), k.dport(), k.protocol()].array()
+}
+
+fn service_bytes(s: &Service) -> [u8; 32] {
+    let terms = [s.persistence, s.mask, s.policy, s.reserved];
+    let [persistence, mask, policy, reserved] = terms;
+    bytes![s.plan, s.scheduler, s.table, s.buckets, persistence, mask, policy, reserved].array()
 }
 
 fn hop_bytes(h: &Hop) -> Vec<u8> {
@@ -250,7 +256,7 @@ impl InKernel {
 
 /// Tables that userspace changes while packets come.
 pub struct Changes<'a> {
-    services: &'a mut HashMap<MapData, [u8; 8], [u8; 8]>,
+    services: &'a mut HashMap<MapData, [u8; 8], [u8; 32]>,
     plans: &'a mut Array<MapData, [u8; 24]>,
     orders: &'a mut Array<MapData, [u8; 8]>,
     dests: &'a mut Array<MapData, [u8; 64]>,
@@ -316,8 +322,18 @@ impl Twin for InKernel {
     fn write(&mut self, given: &Given) {
         let s = &given.settings;
         let timeouts: Vec<u8> = s.timeouts.iter().flat_map(|t| t.to_ne_bytes()).collect();
-        let rest = bytes![s.services, s.flags, s.routes, s.reserved].0;
-        self.settings.set(0, Bytes::of(&[&timeouts, &rest]).array::<144>(), 0).unwrap();
+        let rest = bytes![
+            s.services,
+            s.flags,
+            s.routes,
+            s.marks,
+            s.policy.flags,
+            s.policy.drop_rate,
+            s.policy.conn_max,
+            s.policy.reserved,
+        ]
+        .0;
+        self.settings.set(0, Bytes::of(&[&timeouts, &rest]).array::<160>(), 0).unwrap();
         for (i, d) in (0..).zip(&given.dests) {
             self.dests.set(i, dest_bytes(d), 0).unwrap();
         }
@@ -331,7 +347,7 @@ impl Twin for InKernel {
         }
         for (k, v) in &given.services {
             let key = bytes![k.addr, k.port, k.protocol].array::<8>();
-            self.services.insert(key, bytes![v.plan, v.scheduler].array::<8>(), 0).unwrap();
+            self.services.insert(key, service_bytes(v), 0).unwrap();
         }
         for (i, p) in (0..).zip(&given.ports) {
             let head = bytes![p.ifindex, p.mtu].0;
@@ -424,6 +440,6 @@ impl Changes<'_> {
         self.plans.set(plan, bytes.array::<24>(), 0).unwrap();
         let (k, v) = &given.services[service];
         let key = bytes![k.addr, k.port, k.protocol].array::<8>();
-        self.services.insert(key, bytes![plan, v.scheduler].array::<8>(), 0).unwrap();
+        self.services.insert(key, service_bytes(&Service { plan, ..*v }), 0).unwrap();
     }
 }

@@ -2,17 +2,19 @@
 //! a table in turn, the other CPU does something of its own from beginning to end: another packet,
 //! or the sweep. Counts must equal the table afterwards, and twins must go to one server.
 
-use std::cell::Cell;
+use std::{cell::Cell, sync::Arc};
 
 use xlvs_conformance::{
     CLIENT, CONNS, Entry, Flags, Given, IFINDEX, InMemory, L4, Packet, Real, Snapshot, Twin, addr,
     client_key, server,
 };
 use xlvs_datapath::{
-    Arrival, Cell64, Insert, Outcome, Reason, Route, Tables, Verdict, VisitOrder, state,
+    Arrival, Cell64, Insert, Outcome, Reason, Round, Route, Tables, Verdict, VisitOrder,
+    mark::VisitMark,
+    state,
     tables::{
-        CONN_DEAD, CONN_REPLY, Conn, ConnKey, Dest, Live, METHOD_MASQ, Plan, Port, Service,
-        ServiceKey, Settings, Stats, Word,
+        CONN_DEAD, CONN_REPLY, CacheEntry, CacheKey, Conn, ConnKey, Dest, Live, METHOD_MASQ, Notes,
+        Order, Plan, Port, Service, ServiceKey, Settings, Stats, Word,
     },
 };
 use xlvs_dataplane::{Frame, Memory};
@@ -23,6 +25,8 @@ struct Watched<'a> {
     memory: &'a Memory,
     at: Cell<usize>,
     other: &'a dyn Fn(),
+    /// Each CPU has its own.
+    notes: Notes,
 }
 
 impl Watched<'_> {
@@ -38,6 +42,11 @@ impl Watched<'_> {
 impl Tables for Watched<'_> {
     type ConnRef<'a>
         = <Memory as Tables>::ConnRef<'a>
+    where
+        Self: 'a;
+
+    type CacheRef<'a>
+        = <Memory as Tables>::CacheRef<'a>
     where
         Self: 'a;
 
@@ -97,6 +106,33 @@ impl Tables for Watched<'_> {
     fn scan<V: VisitOrder>(&self, first: u32, count: u32, start: u32, visitor: V) -> V {
         self.look();
         self.memory.scan(first, count, start, visitor)
+    }
+    fn order(&self, index: u32) -> Option<&Order> {
+        self.look();
+        self.memory.order(index)
+    }
+    fn buckets(&self, word: u32) -> Option<u64> {
+        self.memory.buckets(word)
+    }
+    fn repeat<R: Round>(&self, rounds: u32, round: R) -> R {
+        self.memory.repeat(rounds, round)
+    }
+    fn scan_marks<V: VisitMark>(&self, first: u32, count: u32, visitor: V) -> V {
+        self.memory.scan_marks(first, count, visitor)
+    }
+    fn cache(&self, key: &CacheKey) -> Option<Arc<CacheEntry>> {
+        self.look();
+        self.memory.cache(key)
+    }
+    fn cache_insert(&self, key: &CacheKey, slot: u32, now: u64) {
+        self.look();
+        self.memory.cache_insert(key, slot, now);
+    }
+    fn notes(&self) -> Option<&Notes> {
+        Some(&self.notes)
+    }
+    fn random(&self, seed: u64) -> u64 {
+        self.memory.random(seed)
     }
 }
 
@@ -203,7 +239,8 @@ fn play(given: &Given, first: &Act, second: &Act, at: usize) -> Option<Result<()
     let keys: Vec<ConnKey> = given.conns.iter().map(|(key, _)| *key).collect();
     let theirs = Cell::new(None);
     let other = || theirs.set(Some(act(&twin.memory, second, given.now, &keys)));
-    let watched = Watched { memory: &twin.memory, at: Cell::new(at), other: &other };
+    let watched =
+        Watched { memory: &twin.memory, at: Cell::new(at), other: &other, notes: Notes::default() };
     let ours = act(&watched, first, given.now, &keys);
     let theirs = theirs.take()?;
     let after = twin.snapshot();

@@ -14,8 +14,12 @@ use crate::{
     conn::{self, Beginning},
     parse::Meta,
     pipeline::Arrival,
+    policy::POLICY_SLOPPY_TCP,
     state::Event,
-    tables::{CONN_DEAD, ConnKey, DEST_AVAILABLE, SETTING_MIGRATING, ServiceKey, Settings, Word},
+    tables::{
+        CONN_DEAD, ConnKey, DEST_AVAILABLE, SETTING_ALL_PORTS, SETTING_CAREFUL, SETTING_MIGRATING,
+        ServiceKey, Settings, Word,
+    },
 };
 
 /// A packet that may begin a connection.
@@ -61,13 +65,13 @@ impl Newcomer {
 
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "the fields of the word")]
-    const fn key(&self) -> ConnKey {
+    pub(crate) const fn key(&self) -> ConnKey {
         ConnKey::from_words(self.addresses, self.flow as u32, (self.flow >> 32) as u32 & 0xff)
     }
 
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "the field is 8 bits")]
-    const fn tcp_flags(&self) -> u8 {
+    pub(crate) const fn tcp_flags(&self) -> u8 {
         (self.flow >> 40) as u8
     }
 }
@@ -102,15 +106,21 @@ impl Admission {
     /// # Errors
     /// The number of the [`Reason`].
     #[inline(always)]
-    pub const fn word(self) -> Result<Word, Reason> {
+    pub fn word(self) -> Result<Word, Reason> {
         let word = Word(self.0);
-        if word.has(CONN_DEAD) { Err(Reason::from_number(word.dest())) } else { Ok(word) }
+        if !word.has(CONN_DEAD) {
+            return Ok(word);
+        }
+        // Hidden from the optimiser, which would compare the whole word, of which the verifier then
+        // knows the bounds and not of this part.
+        Err(Reason::from_number(core::hint::black_box(word.dest())))
     }
 }
 
-/// Makes the connection of a newcomer.
+/// Makes the connection of a plain newcomer: to a service whose scheduler walks, on a director that
+/// asks nothing else of newcomers. What is not plain takes the careful way.
 #[inline(always)]
-pub fn admit<T: Tables>(t: &T, n: &Newcomer) -> Admission {
+pub(crate) fn admit<T: Tables>(t: &T, n: &Newcomer) -> Admission {
     match try_admit(t, n) {
         Ok(admission) => admission,
         Err(reason) => Admission::refused(reason),
@@ -123,10 +133,18 @@ fn try_admit<T: Tables>(t: &T, n: &Newcomer) -> Result<Admission, Reason> {
     if s.services == 0 {
         return Err(Reason::Idle);
     }
+    if s.flags & SETTING_CAREFUL != 0 {
+        return Err(NOT_PLAIN);
+    }
     let key = n.key();
     #[expect(clippy::cast_possible_truncation, reason = "a protocol is 8 bits")]
     let of = ServiceKey { addr: key.dst(), port: key.dport(), protocol: key.protocol() as u16 };
-    let service = t.service(&of).ok_or(Reason::NoService)?;
+    let all_ports = s.flags & SETTING_ALL_PORTS != 0;
+    let nobody = if all_ports { NOT_PLAIN } else { Reason::NoService };
+    let service = t.service(&of).ok_or(nobody)?;
+    if !service.is_plain() {
+        return Err(NOT_PLAIN);
+    }
     if n.came_by == OTHER_HOST {
         return Err(Reason::OtherHost);
     }
@@ -144,22 +162,33 @@ fn try_admit<T: Tables>(t: &T, n: &Newcomer) -> Result<Admission, Reason> {
     }
     let first = conn::first_word(event(&key, n.tcp_flags()), dest.method, slot);
     let deadline = n.now + conn::timeout(s, key.protocol(), first.state());
-    let beginning =
-        Beginning { key, first, deadline, now: n.now, seen: Word(n.seen), came_by: n.came_by };
-    Ok(t.begin(&beginning, dest))
+    let beginning = Beginning {
+        key,
+        first,
+        deadline,
+        now: n.now,
+        seen: Word(n.seen),
+        came_by: n.came_by,
+        control: 0,
+    };
+    Ok(conn::begin(t, &beginning, dest))
 }
 
+/// Not a plain newcomer. Like no server, it is a matter for another program, which looks for itself.
+pub(crate) const NOT_PLAIN: Reason = Reason::SentUnreachable;
+
 #[inline(always)]
-const fn event(key: &ConnKey, tcp_flags: u8) -> Event {
+pub(crate) const fn event(key: &ConnKey, tcp_flags: u8) -> Event {
     if key.protocol() == PROTO_TCP as u32 { Event::of_segment(tcp_flags) } else { Event::DATAGRAM }
 }
 
 /// What the kernel schedules (`ip_vs_schedule`, `tcp_conn_schedule`): of TCP a SYN, and never what
 /// comes from port 20, which is FTP's data connection from a server of NAT.
 #[inline(always)]
-fn may_begin(s: &Settings, key: &ConnKey, tcp_flags: u8) -> Result<(), Reason> {
+pub(crate) fn may_begin(s: &Settings, key: &ConnKey, tcp_flags: u8) -> Result<(), Reason> {
     let tcp = key.protocol() == u32::from(PROTO_TCP);
-    let begins = !tcp || tcp_flags & (SYN | RST) == SYN;
+    let wanted = if s.policy.has(POLICY_SLOPPY_TCP) { 0 } else { SYN };
+    let begins = !tcp || tcp_flags & (wanted | RST) == wanted;
     if s.flags & SETTING_MIGRATING != 0 && !(tcp && begins) {
         return Err(Reason::Migrating);
     }

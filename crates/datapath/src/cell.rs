@@ -53,6 +53,12 @@ macro_rules! cell {
             }
         }
 
+        impl Default for $name {
+            fn default() -> Self {
+                Self::new(0)
+            }
+        }
+
         impl Clone for $name {
             fn clone(&self) -> Self {
                 Self::new(self.get())

@@ -11,9 +11,10 @@ use crate::{
     parse::Meta,
     state::{self, Direction, Event},
     tables::{
-        CONN_DEAD, CONN_INACTIVE, CONN_METHOD, CONN_NO_OUTPUT, CONN_REPLY, Conn, ConnKey, Dest,
-        METHOD_MASQ, Settings, Stats, Word,
+        CONN_DEAD, CONN_INACTIVE, CONN_METHOD, CONN_NO_OUTPUT, CONN_REPLY, CONN_TEMPLATE, Conn,
+        ConnKey, Dest, METHOD_MASQ, Settings, Stats, Word,
     },
+    template,
 };
 
 /// How often a lost compare-and-swap is tried again: each loss means that another CPU moved the
@@ -161,6 +162,14 @@ fn count_one<T: Tables>(t: &T, word: Word, begins: bool) {
     }
 }
 
+/// The same for the template that controls it, if one does.
+#[inline(always)]
+fn control_one<T: Tables>(t: &T, control: u64, key: &ConnKey, d: &Dest, begins: bool) {
+    if control != 0 {
+        template::count(t, control, key.src(), d, begins);
+    }
+}
+
 /// Brings the entry for answers in line with the client's after a change; the authority is read
 /// again afterwards, so that of two CPUs that changed it the later one's copy stays.
 #[inline(always)]
@@ -208,6 +217,8 @@ pub struct Beginning {
     pub seen: Word,
     /// Where its packet came from, as [`Conn::hop`] has it.
     pub came_by: u64,
+    /// Which template controls it; 0: none. See `template.rs`.
+    pub control: u64,
 }
 
 /// Whose connection is in the table: its word, `Ours` if it is the new one. `Theirs` is another
@@ -274,10 +285,11 @@ fn insert<T: Tables>(
     word: Word,
     ours: bool,
 ) -> Result<Inserted, Reason> {
-    let conn = Conn::new(b.deadline, word, 0, b.now + EXPIRY_GRAIN_NS);
+    let conn = Conn::new(b.deadline, word, b.control, b.now + EXPIRY_GRAIN_NS);
     let full = match t.conn_insert(&b.key, &conn) {
         Insert::Done => {
             count_one(t, word, true);
+            control_one(t, b.control, &b.key, d, true);
             return Ok(Inserted::Ours(word));
         }
         Insert::Exists => false,
@@ -315,16 +327,20 @@ fn revive<T: Tables>(
     }
     c.expires.set(b.deadline);
     c.origin.set(b.now + EXPIRY_GRAIN_NS);
+    let control = c.hop.get();
+    c.hop.set(b.control);
     count_one(t, old, false);
     count_one(t, word, true);
-    if old.method() == METHOD_MASQ
-        && let Some(before) = t.dest(old.dest())
-    {
-        let reply = reply_key(&b.key, before);
-        if word.method() != METHOD_MASQ || reply != reply_key(&b.key, d) {
-            t.conn_remove(&reply);
+    if let Some(before) = t.dest(old.dest()) {
+        control_one(t, control, &b.key, before, false);
+        if old.method() == METHOD_MASQ {
+            let reply = reply_key(&b.key, before);
+            if word.method() != METHOD_MASQ || reply != reply_key(&b.key, d) {
+                t.conn_remove(&reply);
+            }
         }
     }
+    control_one(t, b.control, &b.key, d, true);
     Ok(Inserted::Ours(word))
 }
 
@@ -382,7 +398,15 @@ pub fn expire<T: Tables>(t: &T, key: &ConnKey, now: u64) -> Swept {
     if word.has(CONN_DEAD) || c.expires.get() > now {
         return Swept::Kept;
     }
-    let partner = if word.has(CONN_REPLY) {
+    if word.has(CONN_TEMPLATE) && c.hop.get() != 0 {
+        // `ip_vs_conn_expire`: what it controls lives on, and so does it, for a while.
+        c.expires.set(now + template::LATER_NS);
+        return Swept::Kept;
+    }
+    let control = c.hop.get();
+    let partner = if word.has(CONN_TEMPLATE) {
+        *key
+    } else if word.has(CONN_REPLY) {
         client_key(key, c.origin.get())
     } else if word.method() == METHOD_MASQ
         && let Some(d) = t.dest(word.dest())
@@ -410,8 +434,11 @@ pub fn expire<T: Tables>(t: &T, key: &ConnKey, now: u64) -> Swept {
     if !c.word.replace(word.0, word.with(word.state(), word.flags() | CONN_DEAD).0) {
         return Swept::Kept;
     }
-    if !word.has(CONN_REPLY) {
+    if !word.has(CONN_REPLY | CONN_TEMPLATE) {
         count_one(t, word, false);
+        if let Some(d) = t.dest(word.dest()) {
+            control_one(t, control, key, d, false);
+        }
         if partner != *key {
             remove_reply(t, &partner, word);
         }

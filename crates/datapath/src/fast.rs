@@ -11,7 +11,9 @@ use xlvs_wire::{
 };
 
 use crate::{
-    Newcomer, Reason, Tables, conn,
+    Newcomer, Reason, Tables,
+    admit::{NOT_PLAIN, admit},
+    conn,
     forward::{self, Back},
     parse::{L3, Meta, key},
     pipeline::{Arrival, Outcome, count_in, count_out, present_tick},
@@ -34,6 +36,12 @@ pub enum Way {
     New,
     /// To nothing: the whole way is next.
     Whole,
+    /// The connection is over, or its making needs care: [`rare`](crate::rare()) is next.
+    Rare,
+    /// To a service with a cache: [`cache`](crate::cache()) is next.
+    Cache,
+    /// All is decided: [`begin`](crate::begin()) is next.
+    Begin,
 }
 
 /// The way of a packet whose connection is known, if it is a short one.
@@ -48,7 +56,7 @@ pub fn fast<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Way {
 }
 
 #[inline(always)]
-fn done<T: Tables>(t: &T, reason: Reason, ifindex: u32) -> Way {
+pub(crate) fn done<T: Tables>(t: &T, reason: Reason, ifindex: u32) -> Way {
     t.count(reason);
     Way::Done(Outcome { reason, ifindex })
 }
@@ -85,13 +93,12 @@ pub fn newcomer<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Wa
     if m.ttl <= 1 {
         return Way::Whole;
     }
-    let sent = match t.admit(&Newcomer::of(p, t, &m, arrival, Word(0))).word() {
-        Ok(word) => to_server(p, t, &m, word, || {}),
-        // Its sender is told, which takes the whole way.
-        Err(Reason::SentUnreachable) => None,
-        Err(reason) => Some((reason, arrival.ifindex)),
+    let word = match admit(t, &Newcomer::of(p, t, &m, arrival, Word(0))).word() {
+        Ok(word) => word,
+        Err(NOT_PLAIN) => return Way::Rare,
+        Err(reason) => return done(t, reason, arrival.ifindex),
     };
-    match sent {
+    match to_server(p, t, &m, word, || {}) {
         Some((reason, ifindex)) => done(t, reason, ifindex),
         None => Way::Whole,
     }

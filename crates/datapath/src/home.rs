@@ -7,7 +7,11 @@ use xlvs_wire::Packet;
 use crate::{
     Admission, Cell64, Newcomer, Reason,
     conn::Beginning,
-    tables::{Conn, ConnKey, Dest, Live, Order, Plan, Port, Service, ServiceKey, Settings, Stats},
+    mark::VisitMark,
+    tables::{
+        CacheEntry, CacheKey, Conn, ConnKey, Dest, Live, Notes, Order, Plan, Port, Service,
+        ServiceKey, Settings, Stats,
+    },
 };
 
 /// What became of an insertion.
@@ -48,6 +52,12 @@ pub trait VisitOrder {
     fn visit(&mut self, position: u32, order: &Order) -> bool;
 }
 
+/// The body of a counted loop, a value for the same reason.
+pub trait Round {
+    /// False stops the loop.
+    fn round(&mut self, number: u32) -> bool;
+}
+
 /// The tables. Everything takes `&self`: entries change through their cells, and several CPUs share
 /// the tables in the kernel anyway. An entry that was looked up stays readable when it is removed;
 /// in the kernel it may then turn into another one, which is why a [`Word`](crate::tables::Word)
@@ -55,6 +65,11 @@ pub trait VisitOrder {
 pub trait Tables {
     /// `&Conn` in the kernel, a counted reference in userspace.
     type ConnRef<'a>: Deref<Target = Conn>
+    where
+        Self: 'a;
+
+    /// The same for caches.
+    type CacheRef<'a>: Deref<Target = CacheEntry>
     where
         Self: 'a;
 
@@ -89,6 +104,23 @@ pub trait Tables {
     /// Shows `visitor` the orders `first..first + count`, beginning with the `start`th and
     /// wrapping, until it says no. By value: the kernel's callback finds it on the stack.
     fn scan<V: VisitOrder>(&self, first: u32, count: u32, start: u32, visitor: V) -> V;
+    /// An order by its place.
+    fn order(&self, index: u32) -> Option<&Order>;
+    /// A word of buckets.
+    fn buckets(&self, word: u32) -> Option<u64>;
+    /// Runs `round` for 0..rounds until it says no.
+    fn repeat<R: Round>(&self, rounds: u32, round: R) -> R;
+    /// Shows `visitor` the `count` rules for marks from `first` on until it says no.
+    fn scan_marks<V: VisitMark>(&self, first: u32, count: u32, visitor: V) -> V;
+    /// A service's cache at a destination.
+    fn cache(&self, key: &CacheKey) -> Option<Self::CacheRef<'_>>;
+    /// Begins one, with one server; may do nothing.
+    fn cache_insert(&self, key: &CacheKey, slot: u32, now: u64);
+    /// What one part of a newcomer's way tells the next.
+    fn notes(&self) -> Option<&Notes>;
+    /// A uniform number, new each time.
+    fn random(&self, seed: u64) -> u64;
+
     /// [`choose`](crate::choose()), by whatever way the home calls it.
     fn choose(&self, plan: u32, scheduler: u32) -> u64
     where
@@ -111,11 +143,40 @@ pub trait Tables {
     {
         crate::conn::begin(self, beginning, dest)
     }
-    /// [`admit`](crate::admit()), by whatever way the home calls it.
-    fn admit(&self, newcomer: &Newcomer) -> Admission
+    /// [`choose_random`](crate::choose_random()), by whatever way the home calls it.
+    fn choose_random(&self, plan: u32, seed: u64) -> u64
     where
         Self: Sized,
     {
-        crate::admit(self, newcomer)
+        crate::choose_random(self, plan, seed)
+    }
+    /// [`choose_bucket`](crate::choose_bucket()), by whatever way the home calls it.
+    fn choose_bucket(&self, plan: u32, scheduler: u32, table: u64, key: u32) -> u64
+    where
+        Self: Sized,
+    {
+        crate::choose_bucket(self, plan, scheduler, table, key)
+    }
+    /// [`choose_bounded`](crate::choose_bounded()), by whatever way the home calls it.
+    fn choose_bounded(&self, plan: u32, table: u64, key: u32) -> u64
+    where
+        Self: Sized,
+    {
+        crate::choose_bounded(self, plan, table, key)
+    }
+    /// [`mark`](crate::mark()), by whatever way the home calls it.
+    fn mark(&self, newcomer: &Newcomer) -> u32
+    where
+        Self: Sized,
+    {
+        crate::newcomers_mark(self, newcomer)
+    }
+    /// Where a slot is in a service's cache at a destination: [`xlvs_sched::Cache::place`], by
+    /// whatever way the home calls it. `of` is the service's key.
+    fn cache_place(&self, of: u64, destination: u32, slot: u32) -> u32
+    where
+        Self: Sized,
+    {
+        crate::cache_place(self, of, destination, slot)
     }
 }

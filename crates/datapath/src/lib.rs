@@ -31,19 +31,26 @@ pub mod mark;
 mod parse;
 mod pipeline;
 pub mod policy;
+mod rare;
 mod reason;
 pub mod state;
 pub mod tables;
+pub mod template;
 
-pub use admit::{Admission, Newcomer, OTHER_HOST, admit};
+pub use admit::{Admission, Newcomer, OTHER_HOST};
 pub use cell::{Cell32, Cell64};
-pub use choose::{NO_SERVER, choose};
+pub use choose::{NO_SERVER, cache_place, choose, choose_bounded, choose_bucket, choose_random};
 pub use fast::{Way, fast, newcomer};
-pub use home::{Insert, Route, Tables, VisitOrder};
+pub use home::{Insert, Round, Route, Tables, VisitOrder};
 pub use icmp::answer;
 pub use parse::{Meta, NoMeta, parse};
-pub use pipeline::{Arrival, Outcome, SWEEP_KEYS, director, local_reply, sweep, tick_of, whole};
+pub use pipeline::{
+    Arrival, Outcome, SWEEP_KEYS, director, director_without_short_ways, local_reply, sweep,
+    tick_of, whole,
+};
 /// The programs that `director` goes on in, by their place in its table of tail calls.
-pub const JUMPS: [&str; 2] = ["director_slow", "director_new"];
+pub const JUMPS: [&str; 5] =
+    ["director_slow", "director_new", "director_rare", "director_cache", "director_begin"];
 
+pub use rare::{begin, cache, mark as newcomers_mark, rare};
 pub use reason::{Reason, Verdict};

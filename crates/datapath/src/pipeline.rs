@@ -1,19 +1,22 @@
 //! Deciding: connection? service, scheduler, and then one `send`.
 
-use xlvs_wire::{IP_DONT_FRAGMENT, Ipv4, Packet, tcp_flag::SYN};
+use xlvs_wire::{IP_DONT_FRAGMENT, Ipv4, PROTO_TCP, Packet, Tcp, tcp_flag::SYN};
 
 use crate::{
-    Newcomer, Reason, Route, Tables, Verdict,
+    Reason, Route, Tables, Verdict,
     conn::{self, Swept},
-    fast::{Way, fast, newcomer},
+    fast::{Way, done, fast, newcomer},
     forward::{self, Back},
     parse::{L3, Meta, NoMeta, parse},
+    policy::{Closing, Late, Removed},
+    rare::{begin, cache, rare},
     state,
     tables::{
-        CONN_DEAD, CONN_NO_OUTPUT, CONN_REPLY, Conn, ConnKey, DEST_AVAILABLE, Dest, HOP_LOCAL,
-        HOP_NEIGHBOUR, Hop, METHOD_MASQ, METHOD_TUNNEL, ServiceKey, Settings, Stats,
+        CONN_DEAD, CONN_NO_OUTPUT, CONN_REPLY, Conn, ConnKey, DEST_AVAILABLE, DEST_QUIESCED, Dest,
+        HOP_LOCAL, HOP_NEIGHBOUR, Hop, METHOD_MASQ, METHOD_TUNNEL, ServiceKey, Settings, Stats,
         TUNNEL_OVERHEAD, Word,
     },
+    template,
 };
 
 /// When and where a frame came.
@@ -56,21 +59,47 @@ pub fn director<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Ou
         Way::New => newcomer(p, t, arrival),
         way => way,
     };
-    match way {
-        Way::Done(outcome) => outcome,
-        Way::New | Way::Whole => whole(p, t, arrival),
-    }
+    go_on(p, t, arrival, way)
 }
 
-/// The whole way.
+/// The same without its short ways, for comparing.
 #[inline(always)]
-pub fn whole<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Outcome {
-    let (reason, ifindex) = match decide(p, t, arrival) {
-        Ok(sent) => sent,
-        Err(reason) => (reason, arrival.ifindex),
-    };
+pub fn director_without_short_ways<P: Packet, T: Tables>(
+    p: &mut P,
+    t: &T,
+    arrival: &Arrival,
+) -> Outcome {
+    go_on(p, t, arrival, Way::Whole)
+}
+
+#[inline(always)]
+fn go_on<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival, mut way: Way) -> Outcome {
+    for _ in 0..STAGES {
+        way = match way {
+            Way::Done(outcome) => return outcome,
+            Way::New | Way::Whole => whole(p, t, arrival),
+            Way::Rare => rare(p, t, arrival),
+            Way::Cache => cache(p, t, arrival),
+            Way::Begin => return begin(p, t, arrival),
+        };
+    }
+    let reason = Reason::EntryBusy;
     t.count(reason);
-    Outcome { reason, ifindex }
+    Outcome { reason, ifindex: arrival.ifindex }
+}
+
+/// Programs that a packet goes through at most, after the first two: the kernel allows 33.
+const STAGES: u32 = 30;
+
+/// The whole way of a packet that has a connection, or of one that is none of ours. What has none,
+/// or one that is over, takes the careful way.
+#[inline(always)]
+pub fn whole<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Way {
+    match decide(p, t, arrival) {
+        Ok(Some((reason, ifindex))) => done(t, reason, ifindex),
+        Ok(None) => Way::Rare,
+        Err(reason) => done(t, reason, arrival.ifindex),
+    }
 }
 
 #[inline(always)]
@@ -78,7 +107,7 @@ fn decide<P: Packet, T: Tables>(
     p: &mut P,
     t: &T,
     arrival: &Arrival,
-) -> Result<(Reason, u32), Reason> {
+) -> Result<Option<(Reason, u32)>, Reason> {
     let s = t.settings().ok_or(Reason::Idle)?;
     if s.services == 0 {
         return Err(Reason::Idle);
@@ -98,8 +127,8 @@ fn decide<P: Packet, T: Tables>(
     }
 }
 
-/// Finds the connection of a packet or makes one, and sends. `Err(Sent...)` asks for a message to
-/// the sender; `room` is then what the way on carries.
+/// Finds the connection of a packet, and sends; None: there is none that takes it. `Err(Sent...)`
+/// asks for a message to the sender; `room` is then what the way on carries.
 #[inline(always)]
 fn go<P: Packet, T: Tables>(
     p: &mut P,
@@ -108,26 +137,70 @@ fn go<P: Packet, T: Tables>(
     m: &Meta,
     arrival: &Arrival,
     room: &mut u16,
-) -> Result<(Reason, u32), Reason> {
-    let mut target = Target::NONE;
-    let mut seen = Word(0);
-    if let Some(c) = t.conn(&m.key) {
-        let word = Word(c.word.get());
-        seen = word;
-        if word.has(CONN_DEAD) {
-            return Err(Reason::EntryBusy);
-        }
-        if word.has(CONN_REPLY) {
-            return to_client(p, t, s, m, arrival, &c, word, room);
-        }
-        target = known(t, s, m, &c, word, arrival.now)?;
+) -> Result<Option<(Reason, u32)>, Reason> {
+    let Some(c) = t.conn(&m.key) else { return Ok(None) };
+    let word = Word(c.word.get());
+    if word.has(CONN_DEAD) {
+        return Err(Reason::EntryBusy);
     }
-    if target.0 == Target::NONE.0 {
-        let newcomer = Newcomer::of(p, t, m, arrival, seen);
-        target = Target::of(t.admit(&newcomer).word()?);
-        count_in(t, target.word().dest(), m);
+    if word.has(CONN_REPLY) {
+        return to_client(p, t, s, m, arrival, &c, word, room).map(Some);
     }
-    to_server(p, t, m, arrival, target, room)
+    if is_over(p, t, s, m, &c, word, arrival.now) {
+        return Ok(None);
+    }
+    let dest = t.dest(word.dest()).ok_or(Reason::Inconsistent)?;
+    if dest.flags & DEST_AVAILABLE == 0 && s.policy.removed(late(p, m)) != Removed::Deliver {
+        return Err(Reason::ServerRemoved);
+    }
+    follow(t, s, m, &c, word, dest, arrival.now)?;
+    count_in(t, word.dest(), m);
+    send(p, t, m, arrival, word, room).map(Some)
+}
+
+/// The connection takes no more packets of the client: it expired, this SYN begins another, or its
+/// server was removed and what was set says that the next packet looks for another.
+#[inline(always)]
+pub(crate) fn is_over<P: Packet, T: Tables>(
+    p: &P,
+    t: &T,
+    s: &Settings,
+    m: &Meta,
+    c: &Conn,
+    word: Word,
+    now: u64,
+) -> bool {
+    if c.expires.get() <= now && !lives_by_answers(t, m, word, now) {
+        return true;
+    }
+    let Some(dest) = t.dest(word.dest()) else { return false };
+    if m.tcp_flags & SYN != 0 {
+        let closing = Closing {
+            state: word.state(),
+            no_output: word.has(CONN_NO_OUTPUT),
+            is_controlled: c.hop.get() != 0,
+            is_quiesced: dest.flags & DEST_QUIESCED != 0,
+        };
+        if s.policy.begins_anew(closing) {
+            return true;
+        }
+    }
+    dest.flags & DEST_AVAILABLE == 0 && s.policy.removed(late(p, m)) == Removed::Anew
+}
+
+/// What a packet to a removed server is.
+#[inline(always)]
+fn late<P: Packet>(p: &P, m: &Meta) -> Late {
+    if m.key.protocol() != u32::from(PROTO_TCP) {
+        return Late::Datagram;
+    }
+    let header = match p.at::<Tcp>(m.l4) {
+        Some(tcp) => u32::from(tcp.data_offset >> 4) * 4,
+        None => 0,
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "an offset in a header")]
+    let before = (m.l4 - L3) as u32 + header;
+    Late::of_segment(m.tcp_flags, u32::from(m.ip_len).saturating_sub(before))
 }
 
 /// A fragment is ours if its address has services; which one cannot be told from a later fragment.
@@ -137,51 +210,6 @@ fn fragment<T: Tables>(t: &T, addr: u32) -> Reason {
         Some(_) => Reason::Fragment,
         None => Reason::OtherFragment,
     }
-}
-
-/// A destination's slot and the connection's method, in one number. Numbers all the way: where a
-/// pointer and a number, or something and nothing, may share a register, the verifier refuses both;
-/// so the destination is looked up again when it is needed.
-#[derive(Clone, Copy)]
-struct Target(u64);
-
-impl Target {
-    /// No connection yet. No word is like this: a dead one is nobody's target.
-    const NONE: Self = Self(u64::MAX);
-
-    #[inline(always)]
-    const fn of(word: Word) -> Self {
-        Self(word.0)
-    }
-    #[inline(always)]
-    const fn word(self) -> Word {
-        Word(self.0)
-    }
-}
-
-/// A client's packet of a known connection. `NONE`: it is dead, or this SYN begins another.
-#[inline(always)]
-fn known<T: Tables>(
-    t: &T,
-    s: &Settings,
-    m: &Meta,
-    c: &Conn,
-    word: Word,
-    now: u64,
-) -> Result<Target, Reason> {
-    if c.expires.get() <= now && !lives_by_answers(t, m, word, now) {
-        return Ok(Target::NONE);
-    }
-    if m.tcp_flags & SYN != 0 && is_closing(word) {
-        return Ok(Target::NONE);
-    }
-    let dest = t.dest(word.dest()).ok_or(Reason::Inconsistent)?;
-    if dest.flags & DEST_AVAILABLE == 0 {
-        return Err(Reason::ServerRemoved);
-    }
-    follow(t, s, m, c, word, dest, now)?;
-    count_in(t, word.dest(), m);
-    Ok(Target::of(word))
 }
 
 /// A server's packet of a connection by NAT.
@@ -227,6 +255,9 @@ fn follow<T: Tables>(
     let new = conn::advance(t, c, word, m, false).ok_or(Reason::EntryBusy)?;
     let deadline = now + conn::timeout(s, m.key.protocol(), new.state());
     c.expires.set(deadline);
+    if new.state() == state::ESTABLISHED {
+        template::assure(t, c.hop.get(), m.key.src(), dest);
+    }
     if new.method() == METHOD_MASQ {
         conn::copy_to_reply(t, c, &conn::reply_key(&m.key, dest), deadline);
     }
@@ -276,17 +307,6 @@ fn lives_by_answers<T: Tables>(t: &T, m: &Meta, word: Word, now: u64) -> bool {
     let Some(r) = t.conn(&conn::reply_key(&m.key, d)) else { return false };
     let w = Word(r.word.get());
     w.has(CONN_REPLY) && w.generation() == word.generation() && r.expires.get() > now
-}
-
-/// A SYN to such an entry begins another connection: the client has done with the old one.
-/// `FIN_WAIT` is the end of what can be seen where answers do not come by.
-#[inline(always)]
-const fn is_closing(word: Word) -> bool {
-    match word.state() {
-        state::TIME_WAIT | state::CLOSE => true,
-        state::FIN_WAIT => word.has(CONN_NO_OUTPUT),
-        _ => false,
-    }
 }
 
 /// The way to the client, as it was found in this tick or as the host's routes have it, and what it
@@ -342,17 +362,18 @@ pub(crate) fn count_out<T: Tables>(t: &T, slot: u32, m: &Meta) {
     });
 }
 
+/// To the connection's server.
 #[inline(always)]
-fn to_server<P: Packet, T: Tables>(
+pub(crate) fn send<P: Packet, T: Tables>(
     p: &mut P,
     t: &T,
     m: &Meta,
     arrival: &Arrival,
-    target: Target,
+    word: Word,
     room: &mut u16,
 ) -> Result<(Reason, u32), Reason> {
-    let method = target.word().method();
-    let dest = t.dest(target.word().dest()).ok_or(Reason::Inconsistent)?;
+    let method = word.method();
+    let dest = t.dest(word.dest()).ok_or(Reason::Inconsistent)?;
     let hop: &Hop = &dest.hops[dest.hop as usize & 1];
     let port = conn::server_port(dest, m.key.dport());
     if hop.kind != HOP_NEIGHBOUR {

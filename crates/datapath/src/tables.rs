@@ -13,10 +13,10 @@
 
 use xlvs_wire::Mac;
 
-use crate::{Cell32, Cell64};
+use crate::{Cell32, Cell64, policy::Policy};
 
 /// The version of the layouts below. Tables of another version are migrated, entry by entry.
-pub const ABI: u32 = if cfg!(feature = "abi-next") { 2 } else { 1 };
+pub const ABI: u32 = if cfg!(feature = "abi-next") { 3 } else { 2 };
 
 /// What identifies a service. All zero but the address: "this address has services".
 #[repr(C)]
@@ -30,14 +30,112 @@ pub struct ServiceKey {
     pub protocol: u16,
 }
 
-/// A virtual service: which plan is in force.
+impl ServiceKey {
+    /// In one number.
+    #[inline(always)]
+    pub const fn pack(&self) -> u64 {
+        self.addr as u64 | (self.port as u64) << 32 | (self.protocol as u64) << 48
+    }
+    /// Out of one.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the fields of the number")]
+    pub const fn unpack(key: u64) -> Self {
+        Self { addr: key as u32, port: (key >> 32) as u16, protocol: (key >> 48) as u16 }
+    }
+}
+
+/// [`ServiceKey::protocol`] of a service for packets with a mark, which then is its address.
+pub const MARK_PROTOCOL: u16 = 0x100;
+
+/// A virtual service: which plan is in force, and how its connections are spread.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Service {
     /// Index into `plans`.
     pub plan: u32,
-    /// A [`Scheduler`](xlvs_sched::Scheduler) as a number.
+    /// From the lowest byte: a [`Scheduler`](xlvs_sched::Scheduler) as a number, its flags, and
+    /// `SERVICE_*` (16 bits). A scheduler that walks, and nothing else: a plain service.
     pub scheduler: u32,
+    /// Where its table of buckets begins in `buckets`, in words of [`BUCKETS_IN_WORD`].
+    pub table: u32,
+    /// How many buckets it has.
+    pub buckets: u32,
+    /// With [`SERVICE_PERSISTENT`]: how long a client keeps its server, in seconds...
+    pub persistence: u32,
+    /// ...and which bits of the client's address tell it from another.
+    pub mask: u32,
+    /// Index into `policies`; 0: none.
+    pub policy: u32,
+    /// Room.
+    pub reserved: u32,
+}
+
+impl Service {
+    /// Newcomers need nothing but a walk over the list of servers.
+    #[inline(always)]
+    pub const fn is_plain(&self) -> bool {
+        self.scheduler < FIRST_OTHER_KIND
+    }
+    /// The scheduler's number.
+    #[inline(always)]
+    pub const fn scheduler_number(&self) -> u32 {
+        self.scheduler & 0xff
+    }
+    /// The scheduler's flags.
+    #[inline(always)]
+    pub const fn scheduler_flags(&self) -> u32 {
+        self.scheduler >> 8 & 0xff
+    }
+    /// Any of `SERVICE_*` is set.
+    #[inline(always)]
+    pub const fn has(&self, flags: u32) -> bool {
+        self.scheduler & flags != 0
+    }
+}
+
+/// The schedulers before it walk: see [`Service::is_plain`].
+const FIRST_OTHER_KIND: u32 = xlvs_sched::Scheduler::Twos as u32;
+const _: () = assert!(FIRST_OTHER_KIND == 8);
+
+/// [`Service::scheduler`]: clients keep their server.
+pub const SERVICE_PERSISTENT: u32 = 1 << 16;
+/// [`Service::scheduler`]: each packet is scheduled by itself.
+pub const SERVICE_ONE_PACKET: u32 = 1 << 17;
+/// [`Service::scheduler`]: it has a [`ServicePolicy`](crate::policy::ServicePolicy).
+pub const SERVICE_POLICY: u32 = 1 << 18;
+
+/// Buckets in an element of `buckets`: positions in the list of servers, 16 bits each.
+pub const BUCKETS_IN_WORD: u32 = 4;
+
+/// What a service's cache (lblc, lblcr) is asked with.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CacheKey {
+    /// The service.
+    pub service: ServiceKey,
+    /// The destination address of its packets.
+    pub destination: u32,
+    /// Room.
+    pub reserved: u32,
+}
+
+/// Places in [`CacheEntry::members`].
+pub const SET_PLACES: usize = xlvs_sched::SET.next_power_of_two();
+
+/// The servers of a destination: lblc has one, lblcr a set.
+#[repr(C)]
+#[derive(Clone, Debug)]
+pub struct CacheEntry {
+    /// The slots, the one that joined last first; a place more than a set has, for a mask's sake.
+    pub members: [Cell32; SET_PLACES],
+    /// How many there are.
+    pub count: Cell32,
+    /// Room.
+    pub reserved: u32,
+    /// When the set last changed, in nanoseconds.
+    pub changed: Cell64,
+    /// When it was last asked for.
+    pub touched: Cell64,
 }
 
 /// A list of servers in force, and the scheduler's memory.
@@ -80,7 +178,7 @@ pub struct Dest {
     pub port: u16,
     /// The port of the service it belongs to.
     pub vport: u16,
-    /// IP protocol of the service.
+    /// IP protocol of the service; 0: it is a mark's, and `vaddr` is the mark.
     pub protocol: u8,
     /// Forwarding method of new connections: `METHOD_*`.
     pub method: u8,
@@ -192,6 +290,23 @@ pub struct PerCpu {
     pub now: u64,
     /// How often each [`Reason`](crate::Reason) was counted; as long as a mask wants it.
     pub reasons: [u64; REASON_COUNTERS],
+    /// What one part of a newcomer's way tells the next.
+    pub notes: Notes,
+}
+
+/// What one part of a newcomer's way tells the next: the kernel's stack is short, and so each part is
+/// a program of its own.
+#[repr(C)]
+#[derive(Clone, Debug, Default)]
+pub struct Notes {
+    /// The service's key: [`ServiceKey::pack`].
+    pub service: Cell64,
+    /// The word of the entry that is over, as it was judged; 0: there was none.
+    pub seen: Cell64,
+    /// The slot that was chosen, or [`NO_SERVER`](crate::NO_SERVER).
+    pub slot: Cell64,
+    /// The word of the client's template; 0: there is none yet.
+    pub template: Cell64,
 }
 
 /// Counters in [`PerCpu::reasons`].
@@ -289,7 +404,8 @@ pub struct Conn {
     pub word: Cell64,
     /// Entries for answers: the way to the client; at first, the way that the connection came by.
     /// The neighbour's Ethernet address in the low 48 bits, the index of the port in the high 16.
-    /// Good while the tick in `origin` is the present one.
+    /// Good while the tick in `origin` is the present one. Clients' entries: which template
+    /// controls them; templates: how many they control. See `template.rs`.
     pub hop: Cell64,
     /// Entries for answers: the service's address (32 bits) and port (16), and when `hop` was
     /// found. Clients' entries: when `expires` is to be put off next.
@@ -335,8 +451,28 @@ pub struct Settings {
     pub flags: u32,
     /// Bumped when routes or neighbours change: the ways to clients are then looked up anew.
     pub routes: u32,
-    /// Room.
-    pub reserved: u32,
+    /// Where the rules for marks begin in `marks` (the high 16 bits), and how many there are; 0:
+    /// packets have no marks.
+    pub marks: u32,
+    /// What was set by the kernel's names, and ours.
+    pub policy: Policy,
+}
+
+impl CacheEntry {
+    /// Of one server.
+    #[inline(always)]
+    pub const fn new(slot: u32, now: u64) -> Self {
+        const NOBODY: Cell32 = Cell32::new(xlvs_sched::NOBODY);
+        let mut members = [NOBODY; SET_PLACES];
+        members[0] = Cell32::new(slot);
+        Self {
+            members,
+            count: Cell32::new(1),
+            reserved: 0,
+            changed: Cell64::new(now),
+            touched: Cell64::new(now),
+        }
+    }
 }
 
 /// What XDP asks of userspace.
@@ -425,6 +561,8 @@ pub const CONN_INACTIVE: u8 = 0x08;
 pub const CONN_REPLY: u8 = 0x10;
 /// [`Word::flags`]: claimed by whoever removes the entry; nobody else may change it.
 pub const CONN_DEAD: u8 = 0x20;
+/// [`Word::flags`]: no connection but a persistence template.
+pub const CONN_TEMPLATE: u8 = 0x40;
 
 /// Forwarding methods, numbered as the kernel does (`IP_VS_CONN_F_MASQ`...).
 pub const METHOD_MASQ: u8 = 0;
@@ -437,6 +575,8 @@ pub const METHOD_ROUTE: u8 = 3;
 pub const DEST_USED: u8 = 0x01;
 /// [`Dest::flags`]: the server is in its service's list (`IP_VS_DEST_F_AVAILABLE`).
 pub const DEST_AVAILABLE: u8 = 0x02;
+/// [`Dest::flags`]: its weight is 0.
+pub const DEST_QUIESCED: u8 = 0x04;
 
 /// [`Hop::kind`]: nobody answers yet.
 pub const HOP_UNKNOWN: u16 = 0;
@@ -448,12 +588,18 @@ pub const HOP_LOCAL: u16 = 2;
 /// [`Settings::flags`]: connections are being moved here from older tables; what is not here yet
 /// may still come.
 pub const SETTING_MIGRATING: u32 = 0x01;
+/// [`Settings::flags`]: newcomers need more than their service: marks, limits or lists of clients.
+pub const SETTING_CAREFUL: u32 = 0x02;
+/// [`Settings::flags`]: some service takes every port of its address, or is FTP's.
+pub const SETTING_ALL_PORTS: u32 = 0x04;
 
 /// [`Event::kind`]: the neighbour `addr` on `ifindex` is wanted.
 pub const EVENT_NEIGHBOUR: u32 = 1;
 
 const _: () = assert!(size_of::<Dest>() == 64 && size_of::<Hop>() == 20);
 const _: () = assert!(size_of::<Port>() == 12 && size_of::<Plan>() == 24);
+const _: () = assert!(size_of::<Service>() == 32 && size_of::<CacheKey>() == 16);
+const _: () = assert!(size_of::<CacheEntry>() == 88);
 const _: () = assert!(size_of::<ConnKey>() == 16 && size_of::<Event>() == 16);
 const _: () = assert!(cfg!(feature = "abi-next") || size_of::<Conn>() == 32);
-const _: () = assert!(size_of::<Settings>() == 144 && size_of::<Stats>() == 40);
+const _: () = assert!(size_of::<Settings>() == 160 && size_of::<Stats>() == 40);

@@ -1,8 +1,9 @@
 //! Where the tables live: what [`Dataplane`](crate::Dataplane) needs of the kernel's maps, or of
 //! memory. Every method is one table's; no order and no policy is known here.
 
-use xlvs_datapath::tables::{
-    Conn, ConnKey, Dest, Event, Order, Plan, Port, Service, ServiceKey, Settings, Stats,
+use xlvs_datapath::{
+    mark::MarkRule,
+    tables::{Conn, ConnKey, Dest, Event, Order, Plan, Port, Service, ServiceKey, Settings, Stats},
 };
 
 use crate::Error;
@@ -18,6 +19,8 @@ pub struct Sizes {
     pub orders: u32,
     /// Servers, removed ones that still have connections included.
     pub dests: u32,
+    /// Words of buckets.
+    pub buckets: u32,
     /// Interfaces.
     pub ports: u32,
     /// Connection entries.
@@ -61,6 +64,11 @@ pub trait Home {
     fn orders(&self, first: u32, count: u32) -> Result<Vec<Order>, Error>;
     /// Writes orders that no service's plan names.
     fn set_orders(&mut self, first: u32, orders: &[Order]) -> Result<(), Error>;
+
+    /// Writes words of buckets that no service names.
+    fn set_buckets(&mut self, first: u32, words: &[u64]) -> Result<(), Error>;
+    /// Writes rules for marks that the settings do not name.
+    fn set_marks(&mut self, first: u32, rules: &[MarkRule]) -> Result<(), Error>;
 
     /// All destinations in use, by slot.
     fn dests(&self) -> Result<Vec<(u32, Dest)>, Error>;

@@ -9,7 +9,7 @@ use std::{
 
 use xlvs_datapath::{
     Reason,
-    mark::MarkRule,
+    mark::{MAX_MARK_ENTRIES, MarkRule},
     tables::{EVENT_NEIGHBOUR, METHOD_MASQ, SETTING_MIGRATING, Settings},
 };
 use xlvs_model::{Model, Server, ServerKey, Service, ServiceKey, Touched};
@@ -107,9 +107,19 @@ impl<H: Home> Dataplane<H> {
         self.carry_out(model, Some(touched))
     }
 
-    /// The mark rules that packets are to walk. They are held here: the tables have no place for
-    /// them yet, and services of marks get no packets.
+    /// The mark rules that packets are to walk: written beside those in force, and then swapped.
     pub fn set_marks(&mut self, entries: &[MarkRule]) -> Result<(), Error> {
+        let half = MAX_MARK_ENTRIES / 2;
+        let full = || Error::Full { table: "mark rules", room: 2048 };
+        let count = u32::try_from(entries.len()).ok().filter(|_| entries.len() <= half);
+        let count = count.ok_or_else(full)?;
+        if self.marks == entries {
+            return Ok(());
+        }
+        let writes = self.compiler.swap_marks(count);
+        let Some(Write::Settings(settings)) = writes.first() else { return Ok(()) };
+        self.home.set_marks(settings.marks >> 16, entries)?;
+        self.write(&writes)?;
         self.marks = entries.to_vec();
         Ok(())
     }
@@ -249,6 +259,7 @@ impl<H: Home> Dataplane<H> {
             Write::ClearStats(slot) => home.clear_stats(*slot),
             Write::Orders(first, orders) => home.set_orders(*first, orders),
             Write::Plan(index, plan) => home.set_plan(*index, plan),
+            Write::Buckets(first, words) => home.set_buckets(*first, words),
             Write::Service(key, service) => home.set_service(key, service.as_ref()),
             Write::Settings(settings) => {
                 // The home sets and clears this one, on its own time.

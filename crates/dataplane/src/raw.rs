@@ -4,6 +4,7 @@
 //! array of its bytes. This is one of two modules with `unsafe`; the other is `sys`.
 #![allow(unsafe_code, reason = "PODs of the tables are bytes to the kernel")]
 
+use xlvs_datapath::mark::MarkRule;
 use xlvs_datapath::tables::{
     Conn, ConnKey, Dest, Event, Live, Order, PerCpu, Plan, Port, Service, ServiceKey, Settings,
     Stats,
@@ -22,7 +23,7 @@ macro_rules! plain {
     )* };
 }
 plain!(u8, u32, u64, Conn, ConnKey, Dest, Event, Live, Order, Plan, Port, Service, ServiceKey);
-plain!(PerCpu, Settings, Stats);
+plain!(MarkRule, PerCpu, Settings, Stats);
 
 /// The bytes of a value.
 pub(crate) fn bytes_of<T: Plain>(value: &T) -> &[u8] {

@@ -5,18 +5,20 @@ use core::ffi::c_void;
 use aya_ebpf::{
     Global,
     bindings::{BPF_NOEXIST, bpf_fib_lookup, xdp_md},
-    btf_maps::{Array, HashMap, PerCpuArray, RingBuf},
+    btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
     helpers::generated::{
-        bpf_fib_lookup as fib_lookup, bpf_jiffies64, bpf_ktime_get_coarse_ns, bpf_loop,
+        bpf_fib_lookup as fib_lookup, bpf_get_prandom_u32, bpf_jiffies64, bpf_ktime_get_coarse_ns,
+        bpf_loop,
     },
     macros::btf_map,
 };
 use xlvs_datapath::{
-    Admission, Cell64, Insert, Newcomer, Reason, Route, Tables, VisitOrder,
+    Admission, Cell64, Insert, Newcomer, Reason, Round, Route, Tables, VisitOrder,
     conn::Beginning,
+    mark::{MAX_MARK_ENTRIES, MarkRule, VisitMark},
     tables::{
-        Conn, ConnKey, Dest, EVENT_NEIGHBOUR, Event, Live, Order, PerCpu, Plan, Port,
-        REASON_COUNTERS, Service, ServiceKey, Settings, Stats,
+        CacheEntry, CacheKey, Conn, ConnKey, Dest, EVENT_NEIGHBOUR, Event, Live, Notes, Order,
+        PerCpu, Plan, Port, REASON_COUNTERS, Service, ServiceKey, Settings, Stats,
     },
 };
 use xlvs_wire::{Mac, Packet};
@@ -30,6 +32,9 @@ const MAX_ORDERS: usize = 524_288;
 const MAX_DESTS: usize = 131_072;
 const MAX_CONNECTIONS: usize = 1_048_576;
 const MAX_PORTS: usize = 1024;
+/// Two hundred tables of mh, or sixteen thousand of sh.
+const MAX_BUCKET_WORDS: usize = 1_048_576;
+const MAX_CACHED: usize = 65_536;
 const EVENT_BYTES: usize = 65_536;
 const BPF_F_NO_PREALLOC: usize = 1;
 /// Userspace counts connections that it moves here from older tables, by atomic additions of its
@@ -51,6 +56,14 @@ pub(crate) static DESTS: Array<Dest, MAX_DESTS> = Array::new();
 static LIVE: Array<Live, MAX_DESTS, BPF_F_MMAPABLE> = Array::new();
 #[btf_map]
 pub(crate) static STATS: PerCpuArray<Stats, MAX_DESTS> = PerCpuArray::new();
+/// The tables of dh, sh, mh and chbl, four buckets in a word.
+#[btf_map]
+static BUCKETS: Array<u64, MAX_BUCKET_WORDS> = Array::new();
+#[btf_map]
+static MARKS: Array<MarkRule, MAX_MARK_ENTRIES> = Array::new();
+/// The caches of lblc and lblcr; what was not asked for longest makes room.
+#[btf_map]
+static CACHES: LruHashMap<CacheKey, CacheEntry, MAX_CACHED> = LruHashMap::new();
 #[btf_map]
 static PORTS: Array<Port, MAX_PORTS> = Array::new();
 #[btf_map]
@@ -100,8 +113,6 @@ pub(crate) trait Place: Copy + 'static {
     fn ctx(self) -> *mut xdp_md;
     /// This CPU's own, where packets are counted; None: they are counted elsewhere.
     fn cpu(self) -> Option<*mut PerCpu>;
-    /// Newcomers are this program's work: it calls no function for what it does for each.
-    const ADMITS: bool = false;
 }
 
 /// A program that handles a frame.
@@ -119,23 +130,6 @@ impl Place for Program {
     #[inline(always)]
     fn cpu(self) -> Option<*mut PerCpu> {
         Some(self.cpu)
-    }
-}
-
-/// The program of newcomers.
-#[derive(Clone, Copy)]
-pub(crate) struct Newcomers(pub(crate) Program);
-
-impl Place for Newcomers {
-    const ADMITS: bool = true;
-
-    #[inline(always)]
-    fn ctx(self) -> *mut xdp_md {
-        self.0.ctx
-    }
-    #[inline(always)]
-    fn cpu(self) -> Option<*mut PerCpu> {
-        Some(self.0.cpu)
     }
 }
 
@@ -261,6 +255,7 @@ fn port_of(ifindex: u32) -> Option<u32> {
 
 impl<P: Place> Tables for Maps<P> {
     type ConnRef<'a> = &'a Conn;
+    type CacheRef<'a> = &'a CacheEntry;
 
     #[inline(always)]
     fn settings(&self) -> Option<&Settings> {
@@ -371,17 +366,75 @@ impl<P: Place> Tables for Maps<P> {
         Reason::from_number(core::hint::black_box(number))
     }
     #[inline(always)]
-    fn admit(&self, n: &Newcomer) -> Admission {
-        if P::ADMITS {
-            return xlvs_datapath::admit(self, n);
+    fn order(&self, index: u32) -> Option<&Order> {
+        ORDERS.get(index)
+    }
+    #[inline(always)]
+    fn buckets(&self, word: u32) -> Option<u64> {
+        BUCKETS.get(word).copied()
+    }
+    #[inline(always)]
+    fn repeat<R: Round>(&self, rounds: u32, mut round: R) -> R {
+        // SAFETY: the callback gets `round`, alive until the helper returns.
+        unsafe {
+            bpf_loop(rounds, run_round::<R> as *mut c_void, (&raw mut round).cast(), 0);
         }
-        Admission(admit_newcomer(n.addresses, n.flow, n.came_by, n.seen, n.now))
+        round
+    }
+    #[inline(always)]
+    fn scan_marks<V: VisitMark>(&self, first: u32, count: u32, visitor: V) -> V {
+        let mut s = MarkWalk { first, visitor };
+        // SAFETY: as above.
+        unsafe {
+            bpf_loop(count, visit_mark::<V> as *mut c_void, (&raw mut s).cast(), 0);
+        }
+        s.visitor
+    }
+    #[inline(always)]
+    fn cache(&self, key: &CacheKey) -> Option<&CacheEntry> {
+        // SAFETY: an element that makes room for another stays readable; a choice may then be
+        // another's, as good as any.
+        unsafe { CACHES.get(key) }
+    }
+    #[inline(always)]
+    fn cache_insert(&self, key: &CacheKey, slot: u32, now: u64) {
+        let _ = CACHES.insert(key, &CacheEntry::new(slot, now), BPF_NOEXIST as u64);
+    }
+    #[inline(always)]
+    fn random(&self, seed: u64) -> u64 {
+        if TEST.load() != 0 {
+            return seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        }
+        // SAFETY: a helper without arguments.
+        unsafe { u64::from(bpf_get_prandom_u32()) << 32 | u64::from(bpf_get_prandom_u32()) }
+    }
+    #[inline(always)]
+    fn choose_random(&self, plan: u32, seed: u64) -> u64 {
+        choose_at_random(plan, seed)
+    }
+    #[inline(always)]
+    fn choose_bucket(&self, plan: u32, scheduler: u32, table: u64, key: u32) -> u64 {
+        choose_by_bucket(plan, scheduler, table, key)
+    }
+    #[inline(always)]
+    fn choose_bounded(&self, plan: u32, table: u64, key: u32) -> u64 {
+        choose_in_bounds(plan, table, key)
+    }
+    #[inline(always)]
+    fn notes(&self) -> Option<&Notes> {
+        // SAFETY: this CPU's own copy.
+        self.0.cpu().map(|cpu| unsafe { &(*cpu).notes })
+    }
+    #[inline(always)]
+    fn mark(&self, n: &Newcomer) -> u32 {
+        mark_newcomer(n.addresses, n.flow, n.came_by)
+    }
+    #[inline(always)]
+    fn cache_place(&self, of: u64, destination: u32, slot: u32) -> u32 {
+        place_in_cache(of, destination, slot)
     }
     #[inline(always)]
     fn begin(&self, beginning: &Beginning, dest: &Dest) -> Admission {
-        if P::ADMITS {
-            return xlvs_datapath::conn::begin(self, beginning, dest);
-        }
         begin_apart(beginning, dest)
     }
 }
@@ -400,18 +453,57 @@ fn begin_apart(beginning: &Beginning, dest: &Dest) -> Admission {
     xlvs_datapath::conn::begin(&Maps(Function), beginning, dest)
 }
 
-/// A function of its own to the verifier, for the whole way.
+// For the careful way: each step a function that the verifier walks once.
+
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn admit_newcomer(
-    addresses: u64,
-    flow: u64,
-    came_by: u64,
-    seen: u64,
-    now: u64,
-) -> u64 {
-    let newcomer = Newcomer { addresses, flow, came_by, seen, now };
-    xlvs_datapath::admit(&Maps(Function), &newcomer).0
+pub(crate) extern "C" fn place_in_cache(of: u64, destination: u32, slot: u32) -> u32 {
+    xlvs_datapath::cache_place(&Maps(Function), of, destination, slot)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn mark_newcomer(addresses: u64, flow: u64, came_by: u64) -> u32 {
+    let newcomer = Newcomer { addresses, flow, came_by, seen: 0, now: 0 };
+    xlvs_datapath::newcomers_mark(&Maps(Function), &newcomer)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn choose_at_random(plan: u32, seed: u64) -> u64 {
+    xlvs_datapath::choose_random(&Maps(Function), plan, seed)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn choose_by_bucket(plan: u32, scheduler: u32, table: u64, key: u32) -> u64 {
+    xlvs_datapath::choose_bucket(&Maps(Function), plan, scheduler, table, key)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn choose_in_bounds(plan: u32, table: u64, key: u32) -> u64 {
+    xlvs_datapath::choose_bounded(&Maps(Function), plan, table, key)
+}
+
+/// One instance for each body, as [`step`].
+unsafe extern "C" fn run_round<R: Round>(number: u64, round: *mut c_void) -> i64 {
+    // SAFETY: `repeat` passed an R, alive on its stack.
+    i64::from(!unsafe { &mut *round.cast::<R>() }.round(number as u32))
+}
+
+struct MarkWalk<V> {
+    first: u32,
+    visitor: V,
+}
+
+unsafe extern "C" fn visit_mark<V: VisitMark>(place: u64, walk: *mut c_void) -> i64 {
+    // SAFETY: `scan_marks` passed a MarkWalk<V>, alive on its stack.
+    let walk = unsafe { &mut *walk.cast::<MarkWalk<V>>() };
+    match MARKS.get(walk.first + place as u32) {
+        Some(rule) => i64::from(!walk.visitor.visit(place as u32, rule)),
+        None => 1,
+    }
 }
 
 /// Another: the message's making is long, and the frame's bounds are read anew.

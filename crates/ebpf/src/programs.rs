@@ -16,7 +16,7 @@ use xlvs_wire::{Eth, Ipv4, PROTO_TCP, Tcp, Udp};
 
 use crate::{
     frame::{Skb, Xdp},
-    maps::{CPU, Function, Maps, Newcomers, Program, now},
+    maps::{CPU, Function, Maps, Program, now},
 };
 
 /// The director: every frame that comes in. What is not of a known connection, or takes no short
@@ -27,7 +27,7 @@ pub(crate) fn director(ctx: XdpContext) -> u32 {
     match xlvs_datapath::fast(&mut Xdp::new(ctx.ctx), &tables, &arrival) {
         Way::Done(outcome) => act(outcome, &arrival),
         Way::New => go_on(&ctx, NEW),
-        Way::Whole => go_on(&ctx, SLOW),
+        _ => go_on(&ctx, SLOW),
     }
 }
 
@@ -35,18 +35,50 @@ pub(crate) fn director(ctx: XdpContext) -> u32 {
 #[xdp]
 pub(crate) fn director_new(ctx: XdpContext) -> u32 {
     let Some((tables, arrival)) = arrive(&ctx) else { return xdp_action::XDP_ABORTED };
-    let tables = Maps(Newcomers(tables.0));
     match xlvs_datapath::newcomer(&mut Xdp::new(ctx.ctx), &tables, &arrival) {
         Way::Done(outcome) => act(outcome, &arrival),
-        Way::New | Way::Whole => go_on(&ctx, SLOW),
+        Way::Whole => go_on(&ctx, SLOW),
+        _ => go_on(&ctx, RARE),
     }
 }
 
-/// The whole way.
+/// The whole way of packets that have a connection.
 #[xdp]
 pub(crate) fn director_slow(ctx: XdpContext) -> u32 {
     let Some((tables, arrival)) = arrive(&ctx) else { return xdp_action::XDP_ABORTED };
-    act(xlvs_datapath::whole(&mut Xdp::new(ctx.ctx), &tables, &arrival), &arrival)
+    match xlvs_datapath::whole(&mut Xdp::new(ctx.ctx), &tables, &arrival) {
+        Way::Done(outcome) => act(outcome, &arrival),
+        _ => go_on(&ctx, RARE),
+    }
+}
+
+/// The careful way of newcomers.
+#[xdp]
+pub(crate) fn director_rare(ctx: XdpContext) -> u32 {
+    let Some((tables, arrival)) = arrive(&ctx) else { return xdp_action::XDP_ABORTED };
+    match xlvs_datapath::rare(&mut Xdp::new(ctx.ctx), &tables, &arrival) {
+        Way::Done(outcome) => act(outcome, &arrival),
+        Way::Cache => go_on(&ctx, CACHE),
+        Way::Begin => go_on(&ctx, BEGIN),
+        _ => go_on(&ctx, SLOW),
+    }
+}
+
+/// The part of it that asks a cache.
+#[xdp]
+pub(crate) fn director_cache(ctx: XdpContext) -> u32 {
+    let Some((tables, arrival)) = arrive(&ctx) else { return xdp_action::XDP_ABORTED };
+    match xlvs_datapath::cache(&Xdp::new(ctx.ctx), &tables, &arrival) {
+        Way::Done(outcome) => act(outcome, &arrival),
+        _ => go_on(&ctx, BEGIN),
+    }
+}
+
+/// And its end.
+#[xdp]
+pub(crate) fn director_begin(ctx: XdpContext) -> u32 {
+    let Some((tables, arrival)) = arrive(&ctx) else { return xdp_action::XDP_ABORTED };
+    act(xlvs_datapath::begin(&mut Xdp::new(ctx.ctx), &tables, &arrival), &arrival)
 }
 
 /// By the order of [`xlvs_datapath::JUMPS`].
@@ -54,6 +86,9 @@ pub(crate) fn director_slow(ctx: XdpContext) -> u32 {
 static JUMP: ProgramArray = ProgramArray::with_max_entries(xlvs_datapath::JUMPS.len() as u32, 0);
 const SLOW: u32 = 0;
 const NEW: u32 = 1;
+const RARE: u32 = 2;
+const CACHE: u32 = 3;
+const BEGIN: u32 = 4;
 
 #[inline(always)]
 fn go_on(ctx: &XdpContext, program: u32) -> u32 {

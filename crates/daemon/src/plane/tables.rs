@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     fn plane(dests: u32) -> Box<dyn Plane> {
-        let sizes = Sizes { services: 8, plans: 32, orders: 64, dests, ports: 4, conns: 64 };
+        let sizes = Sizes { services: 8, plans: 32, orders: 64, dests, buckets: 64, ports: 4, conns: 64 };
         let tables = Dataplane::new(Memory::new(sizes), Baselines::default()).unwrap();
         Box::new(Tables::new(tables, XdpMode::Auto, vec!["a note".into()]))
     }

@@ -4,9 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use xlvs_datapath::{
     state,
-    tables::{self, Dest, METHOD_MASQ, METHOD_ROUTE, METHOD_TUNNEL, ServiceKey},
+    tables::{self, Dest, MARK_PROTOCOL, METHOD_MASQ, METHOD_ROUTE, METHOD_TUNNEL, ServiceKey},
 };
-use xlvs_model::{Method, Protocol, Scheduler, Server, ServerKey, Timeouts};
+use xlvs_model::{Family, Method, Protocol, Scheduler, Server, ServerKey, Timeouts};
 
 /// An address in wire order.
 pub(crate) const fn addr(address: Ipv4Addr) -> u32 {
@@ -23,8 +23,13 @@ pub(crate) fn socket(addr: u32, port: u16) -> SocketAddr {
     SocketAddr::new(address(addr).into(), u16::from_be(port))
 }
 
-/// None for what the tables have no key for: marks and IPv6.
+/// None for what the tables have no key for: IPv6.
 pub(crate) fn service_key(key: &xlvs_model::ServiceKey) -> Option<ServiceKey> {
+    if let Some(mark) = key.mark() {
+        let addr = mark.to_be();
+        let mark = ServiceKey { addr, port: 0, protocol: MARK_PROTOCOL };
+        return (key.family() == Family::V4).then_some(mark);
+    }
     let (protocol, IpAddr::V4(address)) = (key.protocol()?, key.address()?) else { return None };
     let protocol = u16::from(protocol.number());
     Some(ServiceKey { addr: addr(address), port: key.port().to_be(), protocol })
@@ -42,6 +47,12 @@ pub(crate) fn model_service(
     protocol: u8,
 ) -> Option<xlvs_model::ServiceKey> {
     let protocol = match protocol {
+        0 => {
+            return Some(xlvs_model::ServiceKey::Mark {
+                mark: u32::from_be(vaddr),
+                family: Family::V4,
+            });
+        }
         6 => Protocol::Tcp,
         17 => Protocol::Udp,
         _ => return None,
@@ -66,7 +77,7 @@ impl DestKey {
     }
 
     pub(crate) fn of(dest: &Dest) -> Self {
-        let protocol = u16::from(dest.protocol);
+        let protocol = if dest.protocol == 0 { MARK_PROTOCOL } else { u16::from(dest.protocol) };
         let service = ServiceKey { addr: dest.vaddr, port: dest.vport, protocol };
         Self { service, addr: dest.addr, port: dest.port }
     }
@@ -88,7 +99,7 @@ pub(crate) const fn method(number: u8) -> Method {
     }
 }
 
-/// The data path's scheduler; none for one that it does not have yet.
+/// The data path's scheduler; none for "none".
 pub(crate) const fn scheduler(scheduler: Scheduler) -> Option<xlvs_sched::Scheduler> {
     Some(match scheduler {
         Scheduler::Rr => xlvs_sched::Scheduler::Rr,
@@ -97,16 +108,16 @@ pub(crate) const fn scheduler(scheduler: Scheduler) -> Option<xlvs_sched::Schedu
         Scheduler::Wlc => xlvs_sched::Scheduler::Wlc,
         Scheduler::Sed => xlvs_sched::Scheduler::Sed,
         Scheduler::Nq => xlvs_sched::Scheduler::Nq,
-        Scheduler::Lblc
-        | Scheduler::Lblcr
-        | Scheduler::Dh
-        | Scheduler::Sh
-        | Scheduler::Fo
-        | Scheduler::Ovf
-        | Scheduler::Mh
-        | Scheduler::Twos
-        | Scheduler::Chbl
-        | Scheduler::None => return None,
+        Scheduler::Lblc => xlvs_sched::Scheduler::Lblc,
+        Scheduler::Lblcr => xlvs_sched::Scheduler::Lblcr,
+        Scheduler::Dh => xlvs_sched::Scheduler::Dh,
+        Scheduler::Sh => xlvs_sched::Scheduler::Sh,
+        Scheduler::Fo => xlvs_sched::Scheduler::Fo,
+        Scheduler::Ovf => xlvs_sched::Scheduler::Ovf,
+        Scheduler::Mh => xlvs_sched::Scheduler::Mh,
+        Scheduler::Twos => xlvs_sched::Scheduler::Twos,
+        Scheduler::Chbl => xlvs_sched::Scheduler::Chbl,
+        Scheduler::None => return None,
     })
 }
 
@@ -118,14 +129,19 @@ pub(crate) fn dest(key: &DestKey, server: &Server) -> Dest {
         vaddr: key.service.addr,
         port: key.port,
         vport: key.service.port,
-        // Written from `Protocol::number` in `service_key`, a byte.
-        protocol: key.service.protocol.to_ne_bytes()[usize::from(cfg!(target_endian = "big"))],
+        // A byte, or a mark's.
+        protocol: u8::try_from(key.service.protocol).unwrap_or(0),
         method: method_number(server.method),
-        flags: tables::DEST_USED | tables::DEST_AVAILABLE,
+        flags: tables::DEST_USED | tables::DEST_AVAILABLE | quiesced(server),
         hop: 0,
         hops: [tables::Hop::default(); 2],
         ready: 0,
     }
+}
+
+/// The flag of a server that gets no new connections.
+pub(crate) const fn quiesced(server: &Server) -> u8 {
+    if server.weight == 0 { tables::DEST_QUIESCED } else { 0 }
 }
 
 /// A slot that nobody has.

@@ -56,22 +56,13 @@ pub fn ignored(model: &Model) -> Vec<LeftOut> {
 pub(super) fn forwarded(
     service: &Service,
 ) -> Result<(tables::ServiceKey, xlvs_sched::Scheduler), String> {
-    if service.key.mark().is_some() {
-        return Err("a firewall mark".into());
-    }
     if service.key.protocol() == Some(Protocol::Sctp) {
         return Err("SCTP".into());
     }
     let Some(key) = keys::service_key(&service.key) else { return Err("IPv6".into()) };
     let terms = &service.terms;
-    if terms.one_packet {
-        return Err("one-packet scheduling".into());
-    }
     if let (Some(engine), Some(_)) = (&terms.engine, terms.persistence) {
         return Err(format!("persistence engine {engine}"));
-    }
-    if terms.persistence.is_some() {
-        return Err("persistence".into());
     }
     let scheduler = keys::scheduler(terms.scheduler);
     scheduler
@@ -134,7 +125,7 @@ mod tests {
         add("tcp:10.0.0.1:80", Scheduler::Wlc.into());
         add("sctp:10.0.0.1:80", Scheduler::Wlc.into());
         add("tcp:[fd00::1]:80", Scheduler::Wlc.into());
-        add("fwmark:8", Scheduler::Wlc.into());
+        add("fwmark6:8", Scheduler::Wlc.into());
         add("tcp:10.0.0.1:0", Terms { persistence, ..Scheduler::Wlc.into() });
         let engine = Some("sip".to_owned());
         add("udp:10.0.0.1:5060", Terms { persistence, engine, ..Scheduler::Wlc.into() });
@@ -167,10 +158,8 @@ mod tests {
                 "10.1.0.2:80 of tcp:10.0.0.1:80 (a GRE tunnel)",
                 "sctp:10.0.0.1:80 (SCTP)",
                 "tcp:[fd00::1]:80 (IPv6)",
-                "fwmark:8 (a firewall mark)",
-                "tcp:10.0.0.1:0 (persistence)",
+                "fwmark6:8 (IPv6)",
                 "udp:10.0.0.1:5060 (persistence engine sip)",
-                "udp:10.0.0.1:53 (one-packet scheduling)",
                 "udp:10.0.0.1:54 (scheduler none)",
             ]
         );

@@ -12,6 +12,7 @@ mod marks;
 mod room;
 mod settings;
 mod slots;
+mod terms;
 mod translate;
 mod undo;
 
@@ -19,10 +20,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use xlvs_datapath::{
     Cell64,
-    tables::{DEST_AVAILABLE, Dest, Order, Plan, Port, Service, ServiceKey, Settings},
+    mark::MAX_MARK_ENTRIES,
+    tables::{
+        DEST_AVAILABLE, DEST_QUIESCED, Dest, MARK_PROTOCOL, Order, Plan, Port, SETTING_ALL_PORTS,
+        SETTING_CAREFUL, Service, ServiceKey, Settings,
+    },
 };
 use xlvs_model::{Model, Server, ServerKey, Touched};
-use xlvs_sched::{Scheduler, Weights};
+use xlvs_sched::{MH_BUCKETS, Scheduler, Weights};
 
 pub(crate) use self::keys::{
     DestKey, address, method, model_service, no_dest, service_key, socket,
@@ -50,6 +55,7 @@ pub(crate) enum Write {
     Orders(u32, Vec<Order>),
     Plan(u32, Plan),
     Service(ServiceKey, Option<Service>),
+    Buckets(u32, Vec<u64>),
     Settings(Settings),
     Port(u32, Port),
     PortOf(u32, Option<u32>),
@@ -66,6 +72,11 @@ pub(crate) struct Compiler {
     addresses: Undo<u32, u32>,
     plans: Room,
     orders: Room,
+    buckets: Room,
+    /// Services that take ports of their address that are not their own.
+    all_ports: Undo<ServiceKey, ()>,
+    /// The last weights of servers that were not 0, by slot: mh goes by them.
+    last_weights: Undo<u32, u32>,
     settings: Settings,
     /// The settings before the change under way.
     before: Settings,
@@ -76,8 +87,7 @@ pub(crate) struct Compiler {
 /// A service in the tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Installed {
-    plan: u32,
-    scheduler: u32,
+    service: Service,
     first: u32,
     orders: Vec<Order>,
 }
@@ -92,6 +102,7 @@ struct List {
 /// A service of the desired state that is to be in the tables.
 struct Wanted<'a> {
     scheduler: Scheduler,
+    service: Service,
     servers: &'a [Server],
 }
 
@@ -99,7 +110,8 @@ impl<'a> Wanted<'a> {
     /// None for one that is left out.
     fn of(service: &'a xlvs_model::Service) -> Option<(ServiceKey, Self)> {
         let (key, scheduler) = leave::forwarded(service).ok()?;
-        Some((key, Self { scheduler, servers: &service.servers }))
+        let element = terms::element(service, scheduler);
+        Some((key, Self { scheduler, service: element, servers: &service.servers }))
     }
 }
 
@@ -114,6 +126,9 @@ impl Compiler {
             addresses: Undo::default(),
             plans: Room::new(sizes.plans),
             orders: Room::new(sizes.orders),
+            buckets: Room::new(sizes.buckets),
+            all_ports: Undo::default(),
+            last_weights: Undo::default(),
             settings,
             before: settings,
             hops: HashMap::new(),
@@ -127,8 +142,8 @@ impl Compiler {
             let orders = home.orders(plan.first, plan.count)?;
             this.plans.claim(service.plan, 1);
             this.orders.claim(plan.first, plan.count);
-            let Service { plan: index, scheduler } = service;
-            let installed = Installed { plan: index, scheduler, first: plan.first, orders };
+            this.buckets.claim(service.table, terms::words(service.buckets));
+            let installed = Installed { service, first: plan.first, orders };
             this.note_service(key, installed);
         }
         Ok(this)
@@ -167,6 +182,9 @@ impl Compiler {
         self.addresses.begin();
         self.plans.begin(now);
         self.orders.begin(now);
+        self.buckets.begin(now);
+        self.all_ports.begin();
+        self.last_weights.begin();
         self.before = self.settings;
     }
 
@@ -177,6 +195,9 @@ impl Compiler {
         self.addresses.commit();
         self.plans.commit();
         self.orders.commit();
+        self.buckets.commit();
+        self.all_ports.commit();
+        self.last_weights.commit();
     }
 
     /// Takes it back.
@@ -186,6 +207,9 @@ impl Compiler {
         self.addresses.roll_back();
         self.plans.roll_back();
         self.orders.roll_back();
+        self.buckets.roll_back();
+        self.all_ports.roll_back();
+        self.last_weights.roll_back();
         self.settings = self.before;
     }
 
@@ -202,14 +226,14 @@ impl Compiler {
         let mut writes = Vec::new();
         let (wanted, gone) = self.scope(model, touched);
         self.check_services(&wanted)?;
-        self.settle_timeouts(model, &mut writes);
+        self.settle_terms(model, &mut writes);
         let before = self.named(wanted.keys().chain(&gone));
-        for (key, Wanted { scheduler, servers }) in &wanted {
-            let list = self.list(*key, servers, &mut writes)?;
-            if !self.addresses.contains_key(&key.addr) {
+        for (key, wanted) in &wanted {
+            let list = self.list(*key, wanted.servers, &mut writes)?;
+            if has_address(key) && !self.addresses.contains_key(&key.addr) {
                 writes.push(Write::Service(marker(key.addr), Some(NO_SERVICE)));
             }
-            self.install(*key, *scheduler, list, now, &mut state_of, &mut writes)?;
+            self.install(*key, wanted, list, now, &mut state_of, &mut writes)?;
         }
         self.remove_services(&gone, now, &mut writes);
         let retired = match touched {
@@ -263,10 +287,12 @@ impl Compiler {
         available.map(|(slot, _)| slot).filter(|slot| !named.contains(slot)).collect()
     }
 
-    fn settle_timeouts(&mut self, model: &Model, writes: &mut Vec<Write>) {
-        let timeouts = keys::timeouts(&model.timeouts);
-        if self.settings.timeouts != timeouts {
-            self.settings.timeouts = timeouts;
+    /// What is the same for all packets, but for what waits for the services.
+    fn settle_terms(&mut self, model: &Model, writes: &mut Vec<Write>) {
+        let before = self.settings;
+        self.settings.timeouts = keys::timeouts(&model.timeouts);
+        self.settings.policy = policy(model, i64::MAX);
+        if self.settings != before {
             writes.push(Write::Settings(self.settings));
         }
     }
@@ -274,9 +300,11 @@ impl Compiler {
     /// Last of all: with the first service packets begin to be looked at when all is there, and
     /// with the last one gone nobody looks at them any more.
     fn settle_count(&mut self, writes: &mut Vec<Write>) {
-        let services = u32::try_from(self.services.len()).unwrap_or(u32::MAX);
-        if self.settings.services != services {
-            self.settings.services = services;
+        let before = self.settings;
+        self.settings.services = u32::try_from(self.services.len()).unwrap_or(u32::MAX);
+        let all_ports = if self.all_ports.is_empty() { 0 } else { SETTING_ALL_PORTS };
+        self.settings.flags = self.settings.flags & !SETTING_ALL_PORTS | all_ports;
+        if self.settings != before {
             writes.push(Write::Settings(self.settings));
         }
     }
@@ -292,15 +320,24 @@ impl Compiler {
         for server in servers.iter().filter(|server| leave::forwarded_to(server).is_ok()) {
             let Some(dest_key) = DestKey::new(key, &server.key) else { continue };
             let slot = if let Some(slot) = self.slots.find(&dest_key) {
+                let known = self.slots.get(slot).map_or(0, |entry| entry.dest.flags);
+                if known & DEST_AVAILABLE == 0 {
+                    // Back from the trash it has no past: `add ||` in `__ip_vs_update_dest`.
+                    self.last_weights.remove(&slot);
+                }
                 list.edited |= self.edit(slot, server, writes);
                 slot
             } else {
                 let dest = self.with_hop(keys::dest(&dest_key, server));
                 let full = Error::Full { table: "servers", room: self.sizes.dests };
                 let slot = self.slots.add(dest).ok_or(full)?;
+                self.last_weights.remove(&slot);
                 writes.push(Write::Dest(slot, dest));
                 slot
             };
+            if server.weight != 0 {
+                self.last_weights.insert(slot, server.weight);
+            }
             list.orders.push(Order { slot, weight: server.weight });
         }
         Ok(list)
@@ -312,7 +349,7 @@ impl Compiler {
         let old = entry.dest;
         let new = Dest {
             method: keys::method_number(server.method),
-            flags: old.flags | DEST_AVAILABLE,
+            flags: old.flags & !DEST_QUIESCED | DEST_AVAILABLE | keys::quiesced(server),
             ..old
         };
         if self.slots.set(slot, new) {
@@ -325,7 +362,7 @@ impl Compiler {
     fn install(
         &mut self,
         key: ServiceKey,
-        scheduler: Scheduler,
+        wanted: &Wanted<'_>,
         list: List,
         now: u64,
         state_of: &mut impl FnMut(u32) -> Result<u64, Error>,
@@ -333,8 +370,11 @@ impl Compiler {
     ) -> Result<(), Error> {
         let old = self.services.get(&key).cloned();
         let orders = list.orders;
+        let scheduler = wanted.scheduler;
         if let Some(old) = &old {
-            let same = old.scheduler == scheduler as u32 && old.orders == orders;
+            let Service { plan, table, buckets, .. } = old.service;
+            let same = old.service == Service { plan, table, buckets, ..wanted.service };
+            let same = same && old.orders == orders;
             if same && !(list.edited && scheduler == Scheduler::Wrr) {
                 return Ok(());
             }
@@ -346,36 +386,49 @@ impl Compiler {
         let state = match &old {
             None => state_for(scheduler, None, &orders),
             Some(old) => {
-                let state = state_of(old.plan)?;
-                let old = Old { scheduler: old.scheduler, state, orders: &old.orders };
+                let state = state_of(old.service.plan)?;
+                let number = old.service.scheduler_number();
+                let old = Old { scheduler: number, state, orders: &old.orders };
                 state_for(scheduler, Some(&old), &orders)
             }
         };
         let weights = Weights::of(orders.iter().map(|o| o.weight));
         let (divisor, max_weight) = (weights.divisor, weights.max);
+        let (words, buckets) = terms::table(scheduler, &orders, &self.slots, &self.last_weights)
+            .ok_or(Error::Full { table: "servers of a service by mh", room: MH_BUCKETS })?;
+        let length = terms::words(buckets);
+        let no_room = Error::Full { table: "buckets of schedulers", room: self.sizes.buckets };
+        let table = self.buckets.take(length, now).ok_or(no_room)?;
         if count > 0 {
             writes.push(Write::Orders(first, orders.clone()));
         }
+        if !words.is_empty() {
+            writes.push(Write::Buckets(table, words));
+        }
         let state = Cell64::new(state);
         writes.push(Write::Plan(plan, Plan { state, first, count, divisor, max_weight }));
-        let scheduler = scheduler as u32;
-        writes.push(Write::Service(key, Some(Service { plan, scheduler })));
+        let service = Service { plan, table, buckets, ..wanted.service };
+        writes.push(Write::Service(key, Some(service)));
         if let Some(old) = old {
             self.give_back(&old, now);
         }
-        self.note_service(key, Installed { plan, scheduler, first, orders });
+        self.note_service(key, Installed { service, first, orders });
         Ok(())
     }
 
     fn note_service(&mut self, key: ServiceKey, installed: Installed) {
-        if self.services.insert(key, installed).is_none() {
+        if self.services.insert(key, installed).is_none() && has_address(&key) {
+            if key.port == 0 || key.port == FTP.to_be() {
+                self.all_ports.insert(key, ());
+            }
             let count = self.addresses.get(&key.addr).copied().unwrap_or(0);
             self.addresses.insert(key.addr, count + 1);
         }
     }
 
     fn give_back(&mut self, old: &Installed, now: u64) {
-        self.plans.give(old.plan, 1, now);
+        self.plans.give(old.service.plan, 1, now);
+        self.buckets.give(old.service.table, terms::words(old.service.buckets), now);
         self.orders.give(old.first, u32::try_from(old.orders.len()).unwrap_or(u32::MAX), now);
     }
 
@@ -386,6 +439,10 @@ impl Compiler {
             if let Some(old) = self.services.remove(key) {
                 self.give_back(&old, now);
             }
+            if !has_address(key) {
+                continue;
+            }
+            self.all_ports.remove(key);
             match self.addresses.get(&key.addr).copied() {
                 Some(count) if count > 1 => drop(self.addresses.insert(key.addr, count - 1)),
                 _ => {
@@ -424,6 +481,16 @@ impl Compiler {
         Ok((gone, writes))
     }
 
+    /// Other rules for marks, so many, in the half of the table that is not in force.
+    pub(crate) fn swap_marks(&mut self, count: u32) -> Vec<Write> {
+        const HALF: u32 = (MAX_MARK_ENTRIES / 2) as u32;
+        let first = if self.settings.marks >> 16 == 0 { HALF } else { 0 };
+        self.settings.marks = if count == 0 { first << 16 } else { first << 16 | count };
+        let careful = if count == 0 { 0 } else { SETTING_CAREFUL };
+        self.settings.flags = self.settings.flags & !SETTING_CAREFUL | careful;
+        vec![Write::Settings(self.settings)]
+    }
+
     /// Routes or neighbours changed.
     pub(crate) fn bump_routes(&mut self) -> Vec<Write> {
         self.settings.routes = self.settings.routes.wrapping_add(1);
@@ -435,7 +502,23 @@ impl Compiler {
 type Reaped = (Vec<(u32, Dest)>, Vec<Write>);
 
 /// The element of a marker.
-const NO_SERVICE: Service = Service { plan: u32::MAX, scheduler: 0 };
+const NO_SERVICE: Service = Service {
+    plan: u32::MAX,
+    scheduler: 0,
+    table: 0,
+    buckets: 0,
+    persistence: 0,
+    mask: 0,
+    policy: 0,
+    reserved: 0,
+};
+/// FTP's control connection: its data connections come to other ports.
+const FTP: u16 = 21;
+
+/// Not a mark's.
+const fn has_address(key: &ServiceKey) -> bool {
+    key.protocol != MARK_PROTOCOL
+}
 
 #[cfg(test)]
 mod tests;

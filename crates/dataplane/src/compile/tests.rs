@@ -8,7 +8,10 @@ use std::{
 use proptest::prelude::*;
 use xlvs_datapath::{
     state::{ESTABLISHED, FIN_WAIT, TIMEOUT_UDP},
-    tables::{DEST_AVAILABLE, DEST_USED, HOP_LOCAL, HOP_NEIGHBOUR, METHOD_MASQ, METHOD_ROUTE},
+    tables::{
+        DEST_AVAILABLE, DEST_QUIESCED, DEST_USED, HOP_LOCAL, HOP_NEIGHBOUR, METHOD_MASQ,
+        METHOD_ROUTE,
+    },
 };
 use xlvs_model::{Change, Method, Scheduler, ServiceKey, Timeouts};
 use xlvs_sched::{wrr_parts, wrr_state};
@@ -19,8 +22,23 @@ use crate::{Baselines, Dataplane, Error, Interface, Memory, Sizes};
 const SECOND: u64 = 1_000_000_000;
 
 /// Schedulers that the data path has.
-const FORWARDED: [Scheduler; 6] =
-    [Scheduler::Rr, Scheduler::Wrr, Scheduler::Lc, Scheduler::Wlc, Scheduler::Sed, Scheduler::Nq];
+const FORWARDED: [Scheduler; 15] = [
+    Scheduler::Rr,
+    Scheduler::Wrr,
+    Scheduler::Lc,
+    Scheduler::Wlc,
+    Scheduler::Sed,
+    Scheduler::Nq,
+    Scheduler::Fo,
+    Scheduler::Ovf,
+    Scheduler::Twos,
+    Scheduler::Dh,
+    Scheduler::Sh,
+    Scheduler::Mh,
+    Scheduler::Lblc,
+    Scheduler::Lblcr,
+    Scheduler::Chbl,
+];
 
 fn service(text: &str) -> ServiceKey {
     text.parse().unwrap()
@@ -124,6 +142,7 @@ fn word(write: &Write) -> &'static str {
         Write::ClearStats(_) => "clear",
         Write::Orders(..) => "orders",
         Write::Plan(..) => "plan",
+        Write::Buckets(..) => "buckets",
         Write::Service(k, s) => match (k.protocol, s.is_some()) {
             (0, true) => "mark",
             (0, false) => "unmark",
@@ -293,7 +312,8 @@ fn timeouts_by_index() {
 
 #[test]
 fn a_full_table_changes_nothing() {
-    let sizes = Sizes { services: 4, plans: 8, orders: 16, dests: 1, ports: 2, conns: 1 };
+    let sizes =
+        Sizes { services: 4, plans: 8, orders: 16, dests: 1, buckets: 64, ports: 2, conns: 1 };
     let mut lab = Lab::sized(Memory::new(sizes));
     lab.make(&["A tcp:10.0.0.1:80 rr", "a tcp:10.0.0.1:80 10.1.0.1:80"]);
     let before = lab.seen(WEB);
@@ -351,12 +371,12 @@ fn interfaces_keep_their_numbers() {
     let port = |ifindex| Interface { ifindex, mac: [2, 0, 0, 0, 0, 9], mtu: 1500 };
     let of = |lab: &Lab, ifindex| xlvs_datapath::Tables::port_of(lab.plane.home(), ifindex);
     lab.plane.set_interfaces(&[port(3), port(7)]).unwrap();
-    assert_eq!((of(&lab, 3), of(&lab, 7)), (Some(0), Some(1)));
+    assert_eq!((of(&lab, 3), of(&lab, 7)), (Some(3), Some(7)), "places of their own numbers");
     let routes = lab.plane.home().settings().unwrap().routes;
     lab.plane.set_interfaces(&[port(7), port(3)]).unwrap();
     assert_eq!(lab.plane.home().settings().unwrap().routes, routes, "nothing changed");
-    lab.plane.set_interfaces(&[port(7), port(9)]).unwrap();
-    assert_eq!((of(&lab, 3), of(&lab, 7), of(&lab, 9)), (None, Some(1), Some(0)));
+    lab.plane.set_interfaces(&[port(7), port(16 + 7)]).unwrap();
+    assert_eq!((of(&lab, 3), of(&lab, 7), of(&lab, 23)), (None, Some(7), Some(0)), "or others");
     assert_ne!(lab.plane.home().settings().unwrap().routes, routes, "ways found before are stale");
 }
 
@@ -375,7 +395,8 @@ fn read_back(memory: &Memory) -> Table {
         let list = orders.iter().map(|o| {
             let d = xlvs_datapath::Tables::dest(memory, o.slot).unwrap();
             assert_eq!(DestKey::of(d).service, key, "a slot says whose it is");
-            assert_eq!(d.flags, DEST_USED | DEST_AVAILABLE);
+            let quiesced = if o.weight == 0 { DEST_QUIESCED } else { 0 };
+            assert_eq!(d.flags, DEST_USED | DEST_AVAILABLE | quiesced);
             (d.addr, d.port, d.method, o.weight)
         });
         out.insert(key, (found.scheduler, list.collect()));
@@ -403,13 +424,13 @@ fn lines() -> impl Strategy<Value = String> {
         4 => Just("A"), 2 => Just("E"), 1 => Just("D"), 8 => Just("a"), 3 => Just("e"),
         2 => Just("m"), 3 => Just("d")
     ];
-    (verb, service, server, 0u32..5, 0usize..6).prop_map(|(verb, service, server, weight, s)| {
-        match verb {
+    (verb, service, server, 0u32..5, 0..FORWARDED.len()).prop_map(
+        |(verb, service, server, weight, s)| match verb {
             "A" | "E" => format!("{verb} {service} {}", FORWARDED[s].name()),
             "D" => format!("D {service}"),
             _ => format!("{verb} {service} {server} {weight}"),
-        }
-    })
+        },
+    )
 }
 
 proptest! {
@@ -421,7 +442,7 @@ proptest! {
     fn tables_say_what_the_model_says(
         steps in prop::collection::vec((lines(), any::<bool>(), 0u64..3), 1..60),
     ) {
-        let sizes = Sizes { services: 64, plans: 256, orders: 1024, dests: 64, ports: 1, conns: 1 };
+        let sizes = Sizes { services: 64, plans: 256, orders: 1024, dests: 64, buckets: 65536, ports: 1, conns: 1 };
         let mut lab = Lab::sized(Memory::new(sizes));
         let mut now = 0;
         for (line, restart, pause) in steps {

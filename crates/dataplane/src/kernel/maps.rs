@@ -5,6 +5,7 @@ use std::{io, path::Path};
 use aya::maps::{Map as AyaMap, MapData, RingBuf};
 use xlvs_datapath::{
     Reason, SWEEP_KEYS,
+    mark::MarkRule,
     tables::{
         Conn, ConnKey, Dest, Event, Live, Order, PerCpu, Plan, Port, Service, ServiceKey, Settings,
         Stats,
@@ -21,11 +22,14 @@ use crate::{
 };
 
 /// The maps of a director, by the names of the object and of their pins.
-pub(super) const NAMES: [&str; 16] = [
+pub(super) const NAMES: [&str; 19] = [
     "SETTINGS",
     "SERVICES",
     "PLANS",
     "ORDERS",
+    "BUCKETS",
+    "MARKS",
+    "CACHES",
     "DESTS",
     "LIVE",
     "STATS",
@@ -48,6 +52,8 @@ pub(super) struct Maps {
     pub(super) services: Map,
     pub(super) plans: Map,
     pub(super) orders: Map,
+    pub(super) buckets: Map,
+    pub(super) marks: Map,
     pub(super) dests: Map,
     pub(super) live: Map,
     pub(super) view: LiveView,
@@ -81,6 +87,8 @@ impl Maps {
             services: open("SERVICES")?,
             plans: open("PLANS")?,
             orders: open("ORDERS")?,
+            buckets: open("BUCKETS")?,
+            marks: open("MARKS")?,
             dests: open("DESTS")?,
             live,
             view,
@@ -102,6 +110,8 @@ impl Maps {
             ("SERVICES", &self.services, size_of::<ServiceKey>(), size_of::<Service>()),
             ("PLANS", &self.plans, 4, size_of::<Plan>()),
             ("ORDERS", &self.orders, 4, size_of::<Order>()),
+            ("BUCKETS", &self.buckets, 4, 8),
+            ("MARKS", &self.marks, 4, size_of::<MarkRule>()),
             ("DESTS", &self.dests, 4, size_of::<Dest>()),
             ("LIVE", &self.live, 4, size_of::<Live>()),
             ("STATS", &self.stats, 4, size_of::<Stats>()),
@@ -167,6 +177,7 @@ impl Home for Kernel {
             plans: m.plans.info.max_entries,
             orders: m.orders.info.max_entries,
             dests: m.dests.info.max_entries,
+            buckets: m.buckets.info.max_entries,
             ports: m.ports.info.max_entries,
             conns: m.conns.info.max_entries,
         }
@@ -218,6 +229,16 @@ impl Home for Kernel {
             set::<u32, Order>(&self.maps.orders, &index, order, "writing a list of servers")
         };
         (first..).zip(orders).try_for_each(write)
+    }
+    fn set_buckets(&mut self, first: u32, words: &[u64]) -> Result<(), Error> {
+        let map = &self.maps.buckets;
+        let write = |(index, word)| set::<u32, u64>(map, &index, word, "writing buckets");
+        (first..).zip(words).try_for_each(write)
+    }
+    fn set_marks(&mut self, first: u32, rules: &[MarkRule]) -> Result<(), Error> {
+        let map = &self.maps.marks;
+        let write = |(index, rule)| set::<u32, MarkRule>(map, &index, rule, "writing mark rules");
+        (first..).zip(rules).try_for_each(write)
     }
     fn dests(&self) -> Result<Vec<(u32, Dest)>, Error> {
         let all = all::<Dest>(&self.maps.dests, "reading the servers")?;

@@ -92,6 +92,8 @@ pub(super) fn begin(kernel: &mut Kernel, older: Older) -> Result<Option<Older>, 
     copy_hash(&old.port_of, &new.port_of)?;
     copy_array(&old.dests, &new.dests)?;
     copy_array(&old.orders, &new.orders)?;
+    copy_array(&old.buckets, &new.buckets)?;
+    copy_array(&old.marks, &new.marks)?;
     copy_array(&old.plans, &new.plans)?;
     copy_hash(&old.services, &new.services)?;
     copy_counters(&old, new)?;

@@ -12,8 +12,10 @@ use std::{
 
 use xlvs_datapath::{
     Cell64, Reason, Route,
+    mark::{MAX_MARK_ENTRIES, MarkRule},
     tables::{
-        Conn, ConnKey, Dest, Event, Live, Order, Plan, Port, Service, ServiceKey, Settings, Stats,
+        CacheEntry, CacheKey, Conn, ConnKey, Dest, Event, Live, Notes, Order, Plan, Port, Service,
+        ServiceKey, Settings, Stats,
     },
 };
 
@@ -35,6 +37,10 @@ pub struct Memory {
     services: HashMap<ServiceKey, Service>,
     plans: Vec<Plan>,
     orders: Vec<Order>,
+    buckets: Vec<u64>,
+    marks: Vec<MarkRule>,
+    caches: RefCell<HashMap<CacheKey, Arc<CacheEntry>>>,
+    notes: Notes,
     dests: Vec<Dest>,
     live: Vec<Live>,
     stats: Vec<Cell<Stats>>,
@@ -51,8 +57,15 @@ pub struct Memory {
 impl Default for Memory {
     /// Small tables.
     fn default() -> Self {
-        let sizes =
-            Sizes { services: 64, plans: 64, orders: 256, dests: 128, ports: 16, conns: 1024 };
+        let sizes = Sizes {
+            services: 64,
+            plans: 64,
+            orders: 256,
+            dests: 128,
+            buckets: 16384,
+            ports: 16,
+            conns: 1024,
+        };
         Self::new(sizes)
     }
 }
@@ -68,6 +81,10 @@ impl Memory {
             services: HashMap::new(),
             plans: (0..sizes.plans).map(|_| zeroed()).collect(),
             orders: (0..sizes.orders).map(|_| zeroed()).collect(),
+            buckets: vec![0; sizes.buckets as usize],
+            marks: vec![MarkRule::default(); MAX_MARK_ENTRIES],
+            caches: RefCell::default(),
+            notes: Notes::default(),
             dests: vec![no_dest(); dests],
             live: (0..dests).map(|_| zeroed()).collect(),
             stats: vec![Cell::default(); dests],
@@ -162,6 +179,16 @@ impl Home for Memory {
             put(&mut self.orders, index, *order, "server lists")?;
         }
         Ok(())
+    }
+    fn set_buckets(&mut self, first: u32, words: &[u64]) -> Result<(), Error> {
+        let mut write =
+            |(index, word): (u32, &u64)| put(&mut self.buckets, index, *word, "buckets");
+        (first..).zip(words).try_for_each(&mut write)
+    }
+    fn set_marks(&mut self, first: u32, rules: &[MarkRule]) -> Result<(), Error> {
+        let mut write =
+            |(index, rule): (u32, &MarkRule)| put(&mut self.marks, index, *rule, "rules for marks");
+        (first..).zip(rules).try_for_each(&mut write)
     }
     fn dests(&self) -> Result<Vec<(u32, Dest)>, Error> {
         Ok((0u32..)

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use xlvs_datapath::{
-    Cell64, Insert, Reason, Route, Tables, VisitOrder,
+    Cell64, Insert, Reason, Round, Route, Tables, VisitOrder,
+    mark::VisitMark,
     tables::{
-        Conn, ConnKey, Dest, EVENT_NEIGHBOUR, Event, Live, Plan, Port, Service, ServiceKey,
-        Settings, Stats,
+        CacheEntry, CacheKey, Conn, ConnKey, Dest, EVENT_NEIGHBOUR, Event, Live, Notes, Order,
+        Plan, Port, Service, ServiceKey, Settings, Stats,
     },
 };
 
@@ -14,6 +15,7 @@ use super::Memory;
 
 impl Tables for Memory {
     type ConnRef<'a> = Arc<Conn>;
+    type CacheRef<'a> = Arc<CacheEntry>;
 
     fn settings(&self) -> Option<&Settings> {
         Some(&self.settings)
@@ -88,5 +90,41 @@ impl Tables for Memory {
             }
         }
         visitor
+    }
+    fn order(&self, index: u32) -> Option<&Order> {
+        self.orders.get(index as usize)
+    }
+    fn buckets(&self, word: u32) -> Option<u64> {
+        self.buckets.get(word as usize).copied()
+    }
+    fn repeat<R: Round>(&self, rounds: u32, mut round: R) -> R {
+        for number in 0..rounds {
+            if !round.round(number) {
+                break;
+            }
+        }
+        round
+    }
+    fn scan_marks<V: VisitMark>(&self, first: u32, count: u32, mut visitor: V) -> V {
+        for place in 0..count {
+            let Some(rule) = self.marks.get((first + place) as usize) else { break };
+            if !visitor.visit(place, rule) {
+                break;
+            }
+        }
+        visitor
+    }
+    fn cache(&self, key: &CacheKey) -> Option<Arc<CacheEntry>> {
+        self.caches.borrow().get(key).cloned()
+    }
+    fn cache_insert(&self, key: &CacheKey, slot: u32, now: u64) {
+        let entry = || Arc::new(CacheEntry::new(slot, now));
+        self.caches.borrow_mut().entry(*key).or_insert_with(entry);
+    }
+    fn notes(&self) -> Option<&Notes> {
+        Some(&self.notes)
+    }
+    fn random(&self, seed: u64) -> u64 {
+        seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 }

@@ -1,0 +1,243 @@
+//! The careful way of a newcomer: where marks, persistence, tables, caches or the end of another
+//! connection are concerned. What a site does not use is skipped by a flag; a plain newcomer never
+//! comes here.
+
+use xlvs_wire::{PROTO_TCP, PROTO_UDP, Packet};
+
+use crate::{
+    Admission, Newcomer, Reason, Tables,
+    admit::{OTHER_HOST, event, may_begin},
+    choose::{self, NO_SERVER},
+    conn::{self, Beginning},
+    fast::{Way, done},
+    mark::{Facts, mark_of},
+    parse::parse,
+    pipeline::{Arrival, Outcome, count_in, is_over, send},
+    tables::{
+        CONN_DEAD, CONN_REPLY, DEST_AVAILABLE, MARK_PROTOCOL, SERVICE_ONE_PACKET,
+        SERVICE_PERSISTENT, SETTING_ALL_PORTS, ServiceKey, Settings, Word,
+    },
+    template::Template,
+};
+
+/// The first part of the way of any newcomer: which service wants it, and which server it gets.
+#[inline(always)]
+pub fn rare<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Way {
+    match decide(p, t, arrival) {
+        Ok(way) => way,
+        Err(reason) => done(t, reason, arrival.ifindex),
+    }
+}
+
+#[inline(always)]
+fn decide<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Result<Way, Reason> {
+    let s = t.settings().ok_or(Reason::Idle)?;
+    let notes = t.notes().ok_or(Reason::Inconsistent)?;
+    // It was parsed before, or it would not be here.
+    let m = &parse(p).map_err(|_| Reason::Inconsistent)?;
+    let mut seen = Word(0);
+    if let Some(c) = t.conn(&m.key) {
+        seen = Word(c.word.get());
+        if seen.has(CONN_DEAD | CONN_REPLY) {
+            return Err(Reason::EntryBusy);
+        }
+        // Another CPU's packet may have begun the next life meanwhile: then it is known.
+        if !is_over(p, t, s, m, &c, seen, arrival.now) {
+            return Ok(Way::Whole);
+        }
+    }
+    if s.services == 0 {
+        return Err(Reason::Idle);
+    }
+    let n = Newcomer::of(p, t, m, arrival, seen);
+    let of = find_service(t, s, &n);
+    let service = t.service(&of).ok_or(Reason::NoService)?;
+    if n.came_by == OTHER_HOST {
+        return Err(Reason::OtherHost);
+    }
+    may_begin(s, &n.key(), n.tcp_flags())?;
+    notes.service.set(of.pack());
+    notes.seen.set(seen.0);
+    notes.template.set(0);
+    if service.has(SERVICE_PERSISTENT) {
+        let template = Template::of(&n, &of, &service).valid(t, s);
+        if template != 0 {
+            notes.template.set(template);
+            notes.slot.set(u64::from(Word(template).dest()));
+            return Ok(Way::Begin);
+        }
+    }
+    match choose::by_kind(t, &n, &service) {
+        Some(slot) => {
+            notes.slot.set(slot);
+            Ok(Way::Begin)
+        }
+        None => Ok(Way::Cache),
+    }
+}
+
+/// Between the parts, where a cache is asked which server it is.
+#[inline(always)]
+pub fn cache<P: Packet, T: Tables>(p: &P, t: &T, arrival: &Arrival) -> Way {
+    let (Some(notes), Ok(m)) = (t.notes(), parse(p)) else {
+        return done(t, Reason::Inconsistent, arrival.ifindex);
+    };
+    let of = notes.service.get();
+    let Some(service) = t.service(&ServiceKey::unpack(of)) else {
+        return done(t, Reason::NoService, arrival.ifindex);
+    };
+    let (plan, scheduler) = (service.plan, service.scheduler_number());
+    notes.slot.set(choose::choose_cached(t, plan, scheduler, of, m.key.dst(), arrival.now));
+    Way::Begin
+}
+
+/// The last part: makes the connection that was decided, and sends.
+#[inline(always)]
+pub fn begin<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Outcome {
+    let mut room = 0;
+    let (reason, ifindex) = match try_begin(p, t, arrival, &mut room) {
+        Ok(sent) => sent,
+        Err(
+            reason @ (Reason::SentUnreachable | Reason::SentFragNeeded | Reason::SentTimeExceeded),
+        ) => (t.answer(p, arrival.now, reason, room), arrival.ifindex),
+        Err(reason) => (reason, arrival.ifindex),
+    };
+    t.count(reason);
+    Outcome { reason, ifindex }
+}
+
+#[inline(always)]
+fn try_begin<P: Packet, T: Tables>(
+    p: &mut P,
+    t: &T,
+    arrival: &Arrival,
+    room: &mut u16,
+) -> Result<(Reason, u32), Reason> {
+    let s = t.settings().ok_or(Reason::Idle)?;
+    let notes = t.notes().ok_or(Reason::Inconsistent)?;
+    let m = &parse(p).map_err(|_| Reason::Inconsistent)?;
+    let slot = notes.slot.get();
+    if slot == NO_SERVER {
+        return Err(Reason::SentUnreachable);
+    }
+    let of = ServiceKey::unpack(notes.service.get());
+    let service = t.service(&of).ok_or(Reason::NoService)?;
+    let n = Newcomer::of(p, t, m, arrival, Word(notes.seen.get()));
+    #[expect(clippy::cast_possible_truncation, reason = "a slot is 32 bits")]
+    let slot = slot as u32;
+    let one_packet = service.has(SERVICE_ONE_PACKET);
+    let word = if service.has(SERVICE_PERSISTENT) {
+        let template = Template::of(&n, &of, &service);
+        let mut word = Word(notes.template.get());
+        if word.0 == 0 {
+            word = template.make(t, slot).word()?;
+        }
+        let admission = connect(t, s, &n, word.dest(), one_packet, template.control(word))?;
+        template.put_off(t);
+        admission.word()?
+    } else {
+        connect(t, s, &n, slot, one_packet, 0)?.word()?
+    };
+    count_in(t, word.dest(), m);
+    send(p, t, m, arrival, word, room)
+}
+
+/// Which service wants the packet, in the kernel's order (`ip_vs_service_find`): its mark's, its
+/// own, FTP's for a port that FTP may have opened, and one for all ports.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn find_service<T: Tables>(t: &T, s: &Settings, n: &Newcomer) -> ServiceKey {
+    let key = n.key();
+    if s.marks & 0xffff != 0 {
+        let mark = t.mark(n);
+        let of = ServiceKey { addr: mark.to_be(), port: 0, protocol: MARK_PROTOCOL };
+        if mark != 0 && t.service(&of).is_some() {
+            return of;
+        }
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "a protocol is 8 bits")]
+    let own = ServiceKey { addr: key.dst(), port: key.dport(), protocol: key.protocol() as u16 };
+    if s.flags & SETTING_ALL_PORTS == 0 || t.service(&own).is_some() {
+        return own;
+    }
+    let port = u16::from_be(key.dport());
+    let ftp = ServiceKey { port: FTP.to_be(), ..own };
+    let may_be_ftp = key.protocol() == u32::from(PROTO_TCP) && (port == FTP_DATA || port >= 1024);
+    if may_be_ftp && t.service(&ftp).is_some() {
+        return ftp;
+    }
+    ServiceKey { port: 0, ..own }
+}
+
+/// The mark that the rules give a newcomer.
+#[inline(always)]
+pub fn mark<T: Tables>(t: &T, n: &Newcomer) -> u32 {
+    let Some(s) = t.settings() else { return 0 };
+    let key = n.key();
+    let ifindex = match t.port((n.came_by >> 48) as u32) {
+        Some(port) if n.came_by != 0 && n.came_by != OTHER_HOST => port.ifindex,
+        _ => 0,
+    };
+    let facts = Facts {
+        smac: n.came_by & 0xffff_ffff_ffff,
+        src: key.src(),
+        dst: key.dst(),
+        ifindex,
+        protocol: key.protocol(),
+        sport: u16::from_be(key.sport()),
+        dport: u16::from_be(key.dport()),
+        portless: 0,
+    };
+    mark_of(&Marks { t, first: s.marks >> 16, count: s.marks & 0xffff }, facts)
+}
+
+/// The rules of the tables.
+struct Marks<'a, T> {
+    t: &'a T,
+    first: u32,
+    count: u32,
+}
+
+impl<T: Tables> crate::mark::MarkRules for Marks<'_, T> {
+    #[inline(always)]
+    fn scan_marks<V: crate::mark::VisitMark>(&self, visitor: V) -> V {
+        self.t.scan_marks(self.first, self.count, visitor)
+    }
+}
+
+/// Begins the connection to a slot; `control` names the template it belongs to.
+#[inline(always)]
+fn connect<T: Tables>(
+    t: &T,
+    s: &Settings,
+    n: &Newcomer,
+    slot: u32,
+    one_packet: bool,
+    control: u64,
+) -> Result<Admission, Reason> {
+    let key = n.key();
+    let dest = t.dest(slot).ok_or(Reason::Inconsistent)?;
+    if dest.flags & DEST_AVAILABLE == 0 {
+        return Err(Reason::ServerRemoved);
+    }
+    let first = conn::first_word(event(&key, n.tcp_flags()), dest.method, slot);
+    if one_packet && key.protocol() == u32::from(PROTO_UDP) {
+        t.stats(slot, |x| x.connections += 1);
+        return Ok(Admission(first.0));
+    }
+    let deadline = n.now + conn::timeout(s, key.protocol(), first.state());
+    let beginning = Beginning {
+        key,
+        first,
+        deadline,
+        now: n.now,
+        seen: Word(n.seen),
+        came_by: n.came_by,
+        control,
+    };
+    Ok(t.begin(&beginning, dest))
+}
+
+/// FTP's control connection.
+const FTP: u16 = 21;
+/// And its data connection, from a server.
+const FTP_DATA: u16 = 20;
