@@ -154,7 +154,6 @@ impl<'a, T: Tables> Table for Buckets<'a, T> {
     fn get(&self, bucket: u32) -> Option<Candidate<'a, T>> {
         let word = self.t.buckets(self.first + bucket / BUCKETS_IN_WORD)?;
         let position = word >> (bucket % BUCKETS_IN_WORD * 16) & 0xffff;
-        #[expect(clippy::cast_possible_truncation, reason = "16 bits")]
         let position = position as u32;
         if position >= self.plan.count {
             return None;

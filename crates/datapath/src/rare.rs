@@ -60,7 +60,7 @@ fn decide<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Result<W
     notes.seen.set(seen.0);
     notes.template.set(0);
     if service.has(SERVICE_PERSISTENT) {
-        let template = Template::of(&n, &of, &service).valid(t, s);
+        let template = Template::of(&n, of, &service).valid(t, s);
         if template != 0 {
             notes.template.set(template);
             notes.slot.set(u64::from(Word(template).dest()));
@@ -127,7 +127,7 @@ fn try_begin<P: Packet, T: Tables>(
     let slot = slot as u32;
     let one_packet = service.has(SERVICE_ONE_PACKET);
     let word = if service.has(SERVICE_PERSISTENT) {
-        let template = Template::of(&n, &of, &service);
+        let template = Template::of(&n, of, &service);
         let mut word = Word(notes.template.get());
         if word.0 == 0 {
             word = template.make(t, slot).word()?;

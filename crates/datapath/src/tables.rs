@@ -462,8 +462,7 @@ impl CacheEntry {
     /// Of one server.
     #[inline(always)]
     pub const fn new(slot: u32, now: u64) -> Self {
-        const NOBODY: Cell32 = Cell32::new(xlvs_sched::NOBODY);
-        let mut members = [NOBODY; SET_PLACES];
+        let mut members = [const { Cell32::new(xlvs_sched::NOBODY) }; SET_PLACES];
         members[0] = Cell32::new(slot);
         Self {
             members,

@@ -46,7 +46,7 @@ pub(crate) struct Template {
 impl Template {
     /// Of a newcomer to a persistent service.
     #[inline(always)]
-    pub(crate) fn of(n: &Newcomer, of: &ServiceKey, service: &Service) -> Self {
+    pub(crate) fn of(n: &Newcomer, of: ServiceKey, service: &Service) -> Self {
         let protocol = if of.protocol == MARK_PROTOCOL { 0 } else { u32::from(of.protocol) };
         let port = if of.port == FTP.to_be() { 0 } else { of.port };
         let client = n.key().src() & service.mask;

@@ -230,7 +230,7 @@ impl Compiler {
         let before = self.named(wanted.keys().chain(&gone));
         for (key, wanted) in &wanted {
             let list = self.list(*key, wanted.servers, &mut writes)?;
-            if has_address(key) && !self.addresses.contains_key(&key.addr) {
+            if has_address(*key) && !self.addresses.contains_key(&key.addr) {
                 writes.push(Write::Service(marker(key.addr), Some(NO_SERVICE)));
             }
             self.install(*key, wanted, list, now, &mut state_of, &mut writes)?;
@@ -417,7 +417,7 @@ impl Compiler {
     }
 
     fn note_service(&mut self, key: ServiceKey, installed: Installed) {
-        if self.services.insert(key, installed).is_none() && has_address(&key) {
+        if self.services.insert(key, installed).is_none() && has_address(key) {
             if key.port == 0 || key.port == FTP.to_be() {
                 self.all_ports.insert(key, ());
             }
@@ -439,7 +439,7 @@ impl Compiler {
             if let Some(old) = self.services.remove(key) {
                 self.give_back(&old, now);
             }
-            if !has_address(key) {
+            if !has_address(*key) {
                 continue;
             }
             self.all_ports.remove(key);
@@ -483,6 +483,7 @@ impl Compiler {
 
     /// Other rules for marks, so many, in the half of the table that is not in force.
     pub(crate) fn swap_marks(&mut self, count: u32) -> Vec<Write> {
+        #[expect(clippy::cast_possible_truncation, reason = "2048")]
         const HALF: u32 = (MAX_MARK_ENTRIES / 2) as u32;
         let first = if self.settings.marks >> 16 == 0 { HALF } else { 0 };
         self.settings.marks = if count == 0 { first << 16 } else { first << 16 | count };
@@ -516,7 +517,7 @@ const NO_SERVICE: Service = Service {
 const FTP: u16 = 21;
 
 /// Not a mark's.
-const fn has_address(key: &ServiceKey) -> bool {
+const fn has_address(key: ServiceKey) -> bool {
     key.protocol != MARK_PROTOCOL
 }
 

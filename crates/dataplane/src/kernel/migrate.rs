@@ -52,16 +52,16 @@ pub(super) fn remove_folder(folder: &Path) -> io::Result<()> {
 pub(super) fn find(dir: &Path) -> Result<Option<Older>, Error> {
     let other = versions(dir)?.into_iter().find(|v| *v != ABI);
     let Some(version) = other else { return Ok(None) };
-    if !(1..=2).contains(&version) {
-        return Err(Error::UnknownAbi { found: version, known: "1 and 2" });
+    if !(2..=3).contains(&version) {
+        return Err(Error::UnknownAbi { found: version, known: "2 and 3" });
     }
     Ok(Some(Older { version, dir: dir.join(format!("v{version}")) }))
 }
 
 /// A connection out of the bytes of a version's table.
 fn decode(version: u32, bytes: &[u8]) -> Option<Conn> {
-    // Version 2 has a word of room before what version 1 has.
-    let bytes = if version == 2 { bytes.get(8..)? } else { bytes };
+    // Version 3 has a word of room before what version 2 has.
+    let bytes = if version == 3 { bytes.get(8..)? } else { bytes };
     let word = |i: usize| read::<u64>(bytes.get(8 * i..)?);
     Some(Conn::new(word(0)?, Word(word(1)?), word(2)?, word(3)?))
 }

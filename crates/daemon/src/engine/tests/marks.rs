@@ -18,7 +18,9 @@ fn add(json: &str) -> Change {
 /// A firewall whose PREROUTING of mangle has these rules.
 fn firewall(rules: &[&str]) -> Firewall {
     let mut save = "*mangle\n:PREROUTING ACCEPT [0:0]\n".to_owned();
-    rules.iter().for_each(|rule| save.extend(["-A PREROUTING ", rule, "\n"]));
+    for rule in rules {
+        save.extend(["-A PREROUTING ", rule, "\n"]);
+    }
     Firewall::new(true, tables(Tool::Nft, &save), Vec::new())
 }
 
