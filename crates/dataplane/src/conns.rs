@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 
 use xlvs_datapath::{
+    conn::server_port,
     state,
-    tables::{CONN_DEAD, CONN_REPLY, Conn, ConnKey, Dest, Word},
+    tables::{CONN_DEAD, CONN_REPLY, CONN_TEMPLATE, Conn, ConnKey, Dest, Word},
+    template::ASSURED,
 };
-use xlvs_model::{Method, Protocol, ServerKey, ServiceKey};
+use xlvs_model::{Method, ServerKey, ServiceKey};
 
 use crate::compile::{method, model_service, socket};
 
@@ -26,12 +28,18 @@ pub struct Filter {
 pub struct Connection {
     /// The service it came to.
     pub service: ServiceKey,
+    /// The protocol of its packets; 0 of a mark's template.
+    pub protocol: u8,
     /// The client's end.
     pub client: SocketAddr,
+    /// Where the client sent it.
+    pub vip: SocketAddr,
     /// The server's end.
     pub server: SocketAddr,
-    /// `ESTABLISHED`, `FIN_WAIT`... (TCP) or `UDP`.
+    /// `ESTABLISHED`, `FIN_WAIT`... (TCP) or `UDP`; of a template `ASSURED` or `NONE`.
     pub state: &'static str,
+    /// No connection: what keeps a client with its server.
+    pub template: bool,
     /// Until it expires, if nothing comes.
     pub expires_ns: u64,
     /// How its packets reach the server.
@@ -52,16 +60,26 @@ pub(crate) fn view(
         return None;
     }
     let dest = dest_of(word.dest())?;
-    let service = model_service(key.dst(), key.dport(), u8::try_from(key.protocol()).ok()?)?;
-    let state = match service.protocol() {
-        Some(Protocol::Udp) => "UDP",
+    let template = word.has(CONN_TEMPLATE);
+    let service = model_service(dest.vaddr, dest.vport, dest.protocol)?;
+    // A template keeps the service's port or none.
+    let port = if template && key.dport() == 0 { 0 } else { server_port(&dest, key.dport()) };
+    #[expect(clippy::cast_possible_truncation, reason = "the low byte is the IP protocol")]
+    let protocol = key.protocol() as u8;
+    let state = match protocol {
+        _ if template && word.state() == ASSURED => "ASSURED",
+        _ if template => "NONE",
+        17 => "UDP",
         _ => state::TCP_NAMES.get(usize::from(word.state())).copied().unwrap_or("BUG!"),
     };
     Some(Connection {
         service,
+        protocol,
         client: socket(key.src(), key.sport()),
-        server: socket(dest.addr, dest.port),
+        vip: socket(key.dst(), key.dport()),
+        server: socket(dest.addr, port),
         state,
+        template,
         expires_ns,
         method: method(word.method()),
     })

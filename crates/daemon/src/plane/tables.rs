@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tracing::{info, warn};
-use xlvs_api::{ConnectionView, Connections, InterfaceView, Stats, virtual_end};
+use xlvs_api::{ConnectionView, Connections, InterfaceView, Stats};
 use xlvs_dataplane::{Attached, Baselines, Dataplane, Error, Home, ServiceBase, Totals, XdpMode};
 use xlvs_model::{Model, Service, ServiceKey, Touched};
 
@@ -114,20 +114,22 @@ impl<H: Programs> Plane for Tables<H> {
 
     fn connections(&mut self, filter: &Filter, limit: usize) -> Result<Connections, PlaneError> {
         let (found, truncated) = self.plane.connections(filter, limit)?;
-        let view = |c: xlvs_dataplane::Connection| {
-            let (protocol, vip) = virtual_end(&c.service);
-            ConnectionView {
-                service: c.service,
-                protocol,
-                client: c.client,
-                vip,
-                server: c.server,
-                state: c.state.to_owned(),
-                expires_s: c.expires_ns / NS_PER_S,
-                method: c.method,
-                template: false,
-                engine: None,
-            }
+        let protocol = |number| match number {
+            0 => "IP",
+            17 => "UDP",
+            _ => "TCP",
+        };
+        let view = |c: xlvs_dataplane::Connection| ConnectionView {
+            service: c.service,
+            protocol: protocol(c.protocol).to_owned(),
+            client: c.client,
+            vip: c.vip,
+            server: c.server,
+            state: c.state.to_owned(),
+            expires_s: c.expires_ns / NS_PER_S,
+            method: c.method,
+            template: c.template,
+            engine: None,
         };
         Ok(Connections { connections: found.into_iter().map(view).collect(), truncated })
     }
@@ -198,7 +200,8 @@ mod tests {
     use super::*;
 
     fn plane(dests: u32) -> Box<dyn Plane> {
-        let sizes = Sizes { services: 8, plans: 32, orders: 64, dests, buckets: 64, ports: 4, conns: 64 };
+        let sizes =
+            Sizes { services: 8, plans: 32, orders: 64, dests, buckets: 64, ports: 4, conns: 64 };
         let tables = Dataplane::new(Memory::new(sizes), Baselines::default()).unwrap();
         Box::new(Tables::new(tables, XdpMode::Auto, vec!["a note".into()]))
     }
