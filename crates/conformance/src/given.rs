@@ -81,6 +81,8 @@ pub struct Real {
     pub dest: Dest,
     /// Its weight.
     pub weight: u32,
+    /// Its upper and its lower threshold.
+    pub thresholds: (u32, u32),
 }
 
 impl Real {
@@ -105,7 +107,7 @@ impl Real {
             hops: [hop, Hop { kind: HOP_UNKNOWN, ..Hop::default() }],
             ready: 0,
         };
-        Self { dest, weight: 1 }
+        Self { dest, weight: 1, thresholds: (0, 0) }
     }
     /// By direct routing.
     pub fn direct(n: u8) -> Self {
@@ -129,6 +131,12 @@ impl Real {
     #[must_use]
     pub const fn weight(mut self, weight: u32) -> Self {
         self.weight = weight;
+        self
+    }
+    /// With these thresholds.
+    #[must_use]
+    pub const fn thresholds(mut self, upper: u32, lower: u32) -> Self {
+        self.thresholds = (upper, lower);
         self
     }
     /// Behind a link of this MTU.
@@ -193,6 +201,8 @@ pub struct Given {
     pub port_of: Vec<(u32, u32)>,
     /// Connections.
     pub conns: Vec<(ConnKey, Entry)>,
+    /// Upper and lower thresholds by slot, and whether it is overloaded, of those that have some.
+    pub limits: Vec<(u32, u32, u32, bool)>,
     /// ICMP messages sent.
     pub limiter: u64,
     /// The host's only route.
@@ -219,6 +229,7 @@ impl Default for Given {
             ports: vec![port(IFINDEX, DIRECTOR), port(OTHER_IFINDEX, OTHER_PORT)],
             port_of: vec![(IFINDEX, 0), (OTHER_IFINDEX, 1)],
             conns: Vec::new(),
+            limits: Vec::new(),
             limiter: 0,
             route: Route::Found { port: 0, mac: Mac::new(GATEWAY).to_u64() },
         }
@@ -264,7 +275,11 @@ impl Given {
         for real in reals {
             let slot = self.dests.len() as u32;
             let (vaddr, vport) = (key.addr, key.port);
-            self.orders.push(Order { slot, weight: real.weight });
+            let (upper, lower) = real.thresholds;
+            self.orders.push(Order::new(slot, real.weight, upper != 0));
+            if upper != 0 {
+                self.limits.push((slot, upper, lower, false));
+            }
             self.dests.push(Dest { vaddr, vport, protocol, ..real.dest });
         }
         self.settings.services += 1;
@@ -297,6 +312,14 @@ impl Given {
             let reply = conn::reply_key(&key, &dest);
             self.conns.push((reply, Entry { expires, word, hop: 0, origin }));
         }
+        self
+    }
+
+    /// The server in this slot had too many connections.
+    #[must_use]
+    pub fn overloaded(mut self, slot: u32) -> Self {
+        let limits = self.limits.iter_mut().filter(|l| l.0 == slot);
+        limits.for_each(|l| l.3 = true);
         self
     }
 

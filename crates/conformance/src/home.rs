@@ -38,6 +38,8 @@ pub struct Snapshot {
     pub conns: BTreeMap<ConnKey, Entry>,
     /// Active and inactive connections, by slot.
     pub live: Vec<(u32, u32)>,
+    /// Who has too many connections, by slot.
+    pub overloaded: Vec<bool>,
     /// Counters, by slot.
     pub stats: Vec<Stats>,
     /// The schedulers' memory, by plan.

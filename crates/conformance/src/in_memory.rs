@@ -57,6 +57,12 @@ impl Twin for InMemory {
             live.active.set(active);
             live.inactive.set(inactive);
         }
+        for (slot, upper, lower, overloaded) in &given.limits {
+            let live = m.live_cells(*slot).unwrap();
+            live.upper.set(*upper);
+            live.lower.set(*lower);
+            live.overloaded.set(u32::from(*overloaded));
+        }
         m.limiter().unwrap().set(given.limiter);
     }
 
@@ -144,9 +150,11 @@ impl Twin for InMemory {
             let count = self.memory.live_count(slot).unwrap();
             (count.active, count.inactive)
         };
+        let overloaded = |slot| self.memory.live_cells(slot).unwrap().overloaded.get() != 0;
         Snapshot {
             conns: list.iter().map(|(k, c)| (*k, c.into())).collect::<BTreeMap<_, _>>(),
             live: (0..SLOTS).map(live).collect(),
+            overloaded: (0..SLOTS).map(overloaded).collect(),
             stats: (0..SLOTS).map(|slot| self.memory.stats_sum(slot).unwrap()).collect(),
             plans: (0..PLANS).map(|i| Home::plan(&self.memory, i).unwrap().state.get()).collect(),
             limiter: self.memory.limiter().unwrap().get(),
@@ -183,6 +191,7 @@ impl Given {
         Snapshot {
             conns: self.conns.iter().copied().collect(),
             live: vec![(0, 0); SLOTS as usize],
+            overloaded: Vec::new(),
             stats: Vec::new(),
             plans: Vec::new(),
             limiter: 0,

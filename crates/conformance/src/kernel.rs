@@ -43,7 +43,7 @@ pub struct InKernel {
     plans: Array<MapData, [u8; 24]>,
     orders: Array<MapData, [u8; 8]>,
     dests: Array<MapData, [u8; 64]>,
-    live: Array<MapData, [u8; 8]>,
+    live: Array<MapData, [u8; 24]>,
     stats: PerCpuArray<MapData, [u8; 40]>,
     ports: Array<MapData, [u8; 12]>,
     port_of: HashMap<MapData, u32, u32>,
@@ -313,7 +313,10 @@ impl Twin for InKernel {
             self.conns.insert(key_bytes(key), bytes, 0).unwrap();
         }
         for (slot, (active, inactive)) in (0..).zip(given.census()) {
-            self.live.set(slot, bytes![active, inactive].array::<8>(), 0).unwrap();
+            let limits = given.limits.iter().find(|l| l.0 == slot);
+            let (upper, lower, over) = limits.map_or((0, 0, 0), |l| (l.1, l.2, u32::from(l.3)));
+            let bytes = bytes![active, inactive, upper, lower, over, 0_u32];
+            self.live.set(slot, bytes.array::<24>(), 0).unwrap();
         }
         self.limiter.set(0, given.limiter, 0).unwrap();
         self.set_now(given.now);
@@ -394,6 +397,7 @@ impl Twin for InKernel {
             let v = self.live.get(&slot, 0).unwrap();
             (u32_at(&v, 0), u32_at(&v, 4))
         };
+        let overloaded = |slot| u32_at(&self.live.get(&slot, 0).unwrap(), 16) != 0;
         let stats = |slot| {
             let all = self.stats.get(&slot, 0).unwrap();
             all.iter().map(stats).fold(Stats::default(), total)
@@ -405,6 +409,7 @@ impl Twin for InKernel {
                 .map(|(k, v)| (conn_key(&k), entry(&v)))
                 .collect::<BTreeMap<_, _>>(),
             live: (0..SLOTS).map(live).collect(),
+            overloaded: (0..SLOTS).map(overloaded).collect(),
             stats: (0..SLOTS).map(stats).collect(),
             plans: (0..PLANS).map(|i| u64_at(&self.plans.get(&i, 0).unwrap(), 0)).collect(),
             limiter: self.limiter.get(&0, 0).unwrap(),

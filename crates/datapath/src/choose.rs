@@ -255,17 +255,28 @@ impl<T: Tables> Server for Candidate<'_, T> {
     }
     #[inline(always)]
     fn weight(&self) -> u32 {
-        self.order.weight
+        self.order.weight()
     }
     #[inline(always)]
     fn overloaded(&self) -> bool {
-        false
+        self.order.is_limited() && self.t.is_overloaded(self.order.slot)
     }
     #[inline(always)]
     fn load(&self) -> Load {
         match self.t.live(self.order.slot) {
             Some(l) => Load { active: l.active.get(), inactive: l.inactive.get() },
             None => Load::default(),
+        }
+    }
+    #[inline(always)]
+    fn load_and_weight(&self) -> (Load, u32) {
+        match self.t.live(self.order.slot) {
+            Some(l) => {
+                let open = l.overloaded.get().wrapping_sub(1);
+                let load = Load { active: l.active.get(), inactive: l.inactive.get() };
+                (load, self.order.weight() & open)
+            }
+            None => (Load::default(), 0),
         }
     }
 }

@@ -160,6 +160,28 @@ fn count_one<T: Tables>(t: &T, word: Word, begins: bool) {
     } else {
         cell.dec();
     }
+    if live.upper.get() != 0 {
+        t.weigh(word.dest(), begins);
+    }
+}
+
+/// What a connection more, or less, does to a server with thresholds.
+#[inline(always)]
+pub fn weigh<T: Tables>(t: &T, slot: u32, begins: bool) {
+    if let Some(live) = t.live(slot) {
+        live.weigh(begins);
+    }
+}
+
+/// A connection of a single packet began and ended.
+#[inline(always)]
+pub(crate) fn weigh_one_packet<T: Tables>(t: &T, slot: u32) {
+    if let Some(live) = t.live(slot)
+        && live.upper.get() != 0
+    {
+        live.weigh_at(live.total().wrapping_add(1), true);
+        live.weigh(false);
+    }
 }
 
 /// The same for the template that controls it, if one does.
@@ -329,8 +351,9 @@ fn revive<T: Tables>(
     c.origin.set(b.now + EXPIRY_GRAIN_NS);
     let control = c.hop.get();
     c.hop.set(b.control);
-    count_one(t, old, false);
+    // In this order, which thresholds notice: the kernel's new one begins before the old one ends.
     count_one(t, word, true);
+    count_one(t, old, false);
     if let Some(before) = t.dest(old.dest()) {
         control_one(t, control, &b.key, before, false);
         if old.method() == METHOD_MASQ {
@@ -378,6 +401,27 @@ fn claim_reply<T: Tables>(t: &T, b: &Beginning, d: &Dest, word: Word) -> Result<
     stands.origin.set(ours);
     stands.expires.set(b.deadline);
     Ok(false)
+}
+
+/// The connection of this word is over, though no other begins in its place
+/// (`ip_vs_conn_expire_now`): the sweep takes it away.
+#[inline(always)]
+pub(crate) fn end<T: Tables>(t: &T, key: &ConnKey, seen: Word, now: u64) {
+    if seen.0 == 0 {
+        return;
+    }
+    let Some(c) = t.conn(key) else { return };
+    if c.word.get() != seen.0 {
+        return;
+    }
+    c.expires.set(now);
+    if seen.method() == METHOD_MASQ
+        && let Some(d) = t.dest(seen.dest())
+        && let Some(r) = t.conn(&reply_key(key, d))
+        && Word(r.word.get()).is_life_of(seen)
+    {
+        r.expires.set(now);
+    }
 }
 
 /// What became of an entry that the sweep looked at.

@@ -143,6 +143,19 @@ pub trait Tables {
     {
         crate::conn::begin(self, beginning, dest)
     }
+    /// A server with thresholds has a connection more, or less: [`Live::weigh`], by whatever way
+    /// the home calls it.
+    fn weigh(&self, slot: u32, begins: bool)
+    where
+        Self: Sized,
+    {
+        crate::conn::weigh(self, slot, begins);
+    }
+    /// Whether a server with thresholds gets no more connections.
+    #[inline(always)]
+    fn is_overloaded(&self, slot: u32) -> bool {
+        self.live(slot).is_some_and(|live| live.overloaded.get() != 0)
+    }
     /// [`choose_random`](crate::choose_random()), by whatever way the home calls it.
     fn choose_random(&self, plan: u32, seed: u64) -> u64
     where

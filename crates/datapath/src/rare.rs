@@ -118,6 +118,7 @@ fn try_begin<P: Packet, T: Tables>(
     let m = &parse(p).map_err(|_| Reason::Inconsistent)?;
     let slot = notes.slot.get();
     if slot == NO_SERVER {
+        conn::end(t, &m.key, Word(notes.seen.get()), arrival.now);
         return Err(Reason::SentUnreachable);
     }
     let of = ServiceKey::unpack(notes.service.get());
@@ -222,6 +223,7 @@ fn connect<T: Tables>(
     let first = conn::first_word(event(&key, n.tcp_flags()), dest.method, slot);
     if one_packet && key.protocol() == u32::from(PROTO_UDP) {
         t.stats(slot, |x| x.connections += 1);
+        conn::weigh_one_packet(t, slot);
         return Ok(Admission(first.0));
     }
     let deadline = n.now + conn::timeout(s, key.protocol(), first.state());

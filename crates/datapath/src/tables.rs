@@ -11,6 +11,7 @@
 //! element, so a packet sees all of the old list or all of the new. A destination keeps its slot
 //! until its last connection is gone, so connections name it by number.
 
+use xlvs_sched::overload;
 use xlvs_wire::Mac;
 
 use crate::{Cell32, Cell64, policy::Policy};
@@ -160,9 +161,30 @@ pub struct Plan {
 pub struct Order {
     /// Index into `dests`.
     pub slot: u32,
-    /// Its weight.
+    /// Its weight, and [`ORDER_LIMITED`].
     pub weight: u32,
 }
+
+impl Order {
+    /// Of a server with thresholds or without.
+    #[inline(always)]
+    pub const fn new(slot: u32, weight: u32, limited: bool) -> Self {
+        Self { slot, weight: weight & !ORDER_LIMITED | if limited { ORDER_LIMITED } else { 0 } }
+    }
+    /// Its weight.
+    #[inline(always)]
+    pub const fn weight(&self) -> u32 {
+        self.weight & !ORDER_LIMITED
+    }
+    /// Its [`Live`] tells whether it may have more connections.
+    #[inline(always)]
+    pub const fn is_limited(&self) -> bool {
+        self.weight & ORDER_LIMITED != 0
+    }
+}
+
+/// [`Order::weight`]: the server has an upper threshold.
+pub const ORDER_LIMITED: u32 = 1 << 31;
 
 /// A real server: one cache line, written by userspace alone.
 #[repr(C)]
@@ -262,6 +284,48 @@ pub struct Live {
     pub active: Cell32,
     /// All others.
     pub inactive: Cell32,
+    /// From so many on it gets no more (`ipvsadm -x`); 0: there is no such threshold.
+    pub upper: Cell32,
+    /// And with less than so many it does again; 0: three quarters (`ipvsadm -y`).
+    pub lower: Cell32,
+    /// 1: it gets no more (`IP_VS_DEST_F_OVERLOAD`).
+    pub overloaded: Cell32,
+    /// Room.
+    pub reserved: u32,
+}
+
+impl Live {
+    /// All of its connections.
+    #[inline(always)]
+    pub fn total(&self) -> u32 {
+        self.active.get().wrapping_add(self.inactive.get())
+    }
+    /// The thresholds and whether they are reached, after a connection began (or ended).
+    #[inline(always)]
+    pub fn weigh(&self, begins: bool) {
+        self.weigh_at(self.total(), begins);
+    }
+    /// The same with so many connections.
+    #[inline(always)]
+    pub fn weigh_at(&self, total: u32, begins: bool) {
+        let (before, upper) = (self.overloaded.get() != 0, self.upper.get());
+        let after = if begins {
+            overload::after_connect(before, total, upper)
+        } else {
+            overload::after_close(before, total, upper, self.lower.get())
+        };
+        if after != before {
+            self.overloaded.set(u32::from(after));
+        }
+    }
+    /// Other thresholds.
+    pub fn set_thresholds(&self, upper: u32, lower: u32) {
+        self.upper.set(upper);
+        self.lower.set(lower);
+        let before = self.overloaded.get() != 0;
+        let after = overload::after_edit(before, self.total(), upper, lower);
+        self.overloaded.set(u32::from(after));
+    }
 }
 
 /// Counters of a destination, one for each CPU: plain additions.
@@ -601,4 +665,5 @@ const _: () = assert!(size_of::<Service>() == 32 && size_of::<CacheKey>() == 16)
 const _: () = assert!(size_of::<CacheEntry>() == 88);
 const _: () = assert!(size_of::<ConnKey>() == 16 && size_of::<Event>() == 16);
 const _: () = assert!(cfg!(feature = "abi-next") || size_of::<Conn>() == 32);
+const _: () = assert!(size_of::<Live>() == 24 && size_of::<Order>() == 8);
 const _: () = assert!(size_of::<Settings>() == 160 && size_of::<Stats>() == 40);

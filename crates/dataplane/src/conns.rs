@@ -85,6 +85,13 @@ pub(crate) fn view(
     })
 }
 
+/// The destination of a template that is in force; None for every other entry.
+pub(crate) fn kept_by(conn: &Conn, now: u64) -> Option<u32> {
+    let word = Word(conn.word.get());
+    let is_template = word.has(CONN_TEMPLATE) && !word.has(CONN_REPLY | CONN_DEAD);
+    (is_template && conn.expires.get() > now).then(|| word.dest())
+}
+
 impl Filter {
     pub(crate) fn lets(&self, c: &Connection) -> bool {
         self.service.is_none_or(|s| s == c.service)

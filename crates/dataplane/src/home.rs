@@ -76,6 +76,10 @@ pub trait Home {
     fn set_dest(&mut self, slot: u32, dest: &Dest) -> Result<(), Error>;
     /// Its connections.
     fn live_count(&self, slot: u32) -> Result<LiveCount, Error>;
+    /// Its thresholds, upper and lower.
+    fn thresholds(&self, slot: u32) -> Result<(u32, u32), Error>;
+    /// Sets them, and whether it has too many connections with it.
+    fn set_thresholds(&mut self, slot: u32, upper: u32, lower: u32) -> Result<(), Error>;
     /// Its counters, over all CPUs.
     fn stats_sum(&self, slot: u32) -> Result<Stats, Error>;
     /// Sets its counters to nought.

@@ -256,6 +256,7 @@ impl<H: Home> Dataplane<H> {
         let home = &mut self.home;
         match write {
             Write::Dest(slot, dest) => home.set_dest(*slot, dest),
+            Write::Thresholds(slot, upper, lower) => home.set_thresholds(*slot, *upper, *lower),
             Write::ClearStats(slot) => home.clear_stats(*slot),
             Write::Orders(first, orders) => home.set_orders(*first, orders),
             Write::Plan(index, plan) => home.set_plan(*index, plan),
@@ -365,6 +366,26 @@ impl<H: Home> Dataplane<H> {
             }
             if cursor.is_none() {
                 return Ok((found, false));
+            }
+        }
+    }
+
+    /// How many clients each server keeps: its templates (the kernel's `persistconns`). Servers
+    /// that keep none are not there. Walks all connections.
+    pub fn persistent(&self) -> Result<HashMap<(ServiceKey, ServerKey), u32>, Error> {
+        let (now, slots) = (self.home.now(), self.compiler.slots());
+        let (mut kept, mut seen, mut cursor) = (HashMap::new(), Vec::new(), None);
+        loop {
+            seen.clear();
+            cursor = self.home.conns(cursor, LIST_PIECE, &mut seen)?;
+            for slot in seen.iter().filter_map(|(_, conn)| conns::kept_by(conn, now)) {
+                let Some(entry) = slots.get(slot) else { continue };
+                let d = &entry.dest;
+                let Some(service) = model_service(d.vaddr, d.vport, d.protocol) else { continue };
+                *kept.entry((service, socket(d.addr, d.port))).or_default() += 1;
+            }
+            if cursor.is_none() {
+                return Ok(kept);
             }
         }
     }

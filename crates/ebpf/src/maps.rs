@@ -437,6 +437,14 @@ impl<P: Place> Tables for Maps<P> {
     fn begin(&self, beginning: &Beginning, dest: &Dest) -> Admission {
         begin_apart(beginning, dest)
     }
+    #[inline(always)]
+    fn weigh(&self, slot: u32, begins: bool) {
+        weigh_server(slot, u32::from(begins));
+    }
+    #[inline(always)]
+    fn is_overloaded(&self, slot: u32) -> bool {
+        is_server_overloaded(slot) != 0
+    }
 }
 
 /// A function of its own to the verifier (of global linkage, numbers in and out), which walks it
@@ -451,6 +459,23 @@ pub(crate) extern "C" fn choose_server(plan: u32, scheduler: u32) -> u64 {
 #[inline(never)]
 fn begin_apart(beginning: &Beginning, dest: &Dest) -> Admission {
     xlvs_datapath::conn::begin(&Maps(Function), beginning, dest)
+}
+
+/// For servers with thresholds. The number is there because the kernel wants one.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn weigh_server(slot: u32, begins: u32) -> u32 {
+    xlvs_datapath::conn::weigh(&Maps(Function), slot, begins != 0);
+    0
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn is_server_overloaded(slot: u32) -> u32 {
+    match LIVE.get(slot) {
+        Some(live) => live.overloaded.get(),
+        None => 0,
+    }
 }
 
 // For the careful way: each step a function that the verifier walks once.

@@ -56,10 +56,8 @@ impl Visit for Least {
     #[inline(always)]
     fn visit<S: Server>(&mut self, _position: u32, server: &S) -> bool {
         let b = &self.burden;
-        let load = server.load();
-        let weight = server.weight();
-        let weight =
-            if server.overloaded() || (b.overflows && load.active > weight) { 0 } else { weight };
+        let (load, weight) = server.load_and_weight();
+        let weight = if b.overflows && load.active > weight { 0 } else { weight };
         let weight = i64::from(if weight > b.weight_cap { b.weight_cap } else { weight });
         let overhead = i64::from(load.active)
             .wrapping_mul(i64::from(b.active))

@@ -3,6 +3,7 @@
 mod answers;
 mod headers;
 mod life;
+mod limits;
 mod messages;
 mod methods;
 mod service;
@@ -79,6 +80,8 @@ pub enum Then {
     Entries(usize),
     /// The server in this slot has so many active and inactive connections.
     Live(u32, u32, u32),
+    /// It gets no more connections, or it does, by its thresholds.
+    Overloaded(u32, bool),
     /// It has counted connections, packets and bytes from clients, packets and bytes to them.
     Stats(u32, [u64; 5]),
 }
@@ -93,6 +96,7 @@ pub fn all() -> Vec<Row> {
         messages::rows(),
         answers::rows(),
         life::rows(),
+        limits::rows(),
     ]
     .concat()
 }
@@ -190,6 +194,10 @@ impl Then {
             Self::Live(slot, active, inactive) => {
                 let is = after.live[*slot as usize];
                 (is == (*active, *inactive), format!("{is:?}"))
+            }
+            Self::Overloaded(slot, wanted) => {
+                let is = after.overloaded[*slot as usize];
+                (is == *wanted, is.to_string())
             }
             Self::Stats(slot, [connections, in_packets, in_bytes, out_packets, out_bytes]) => {
                 let s = after.stats[*slot as usize];

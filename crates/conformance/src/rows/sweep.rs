@@ -97,5 +97,19 @@ pub fn sweeps() -> Vec<Sweep> {
             vec![Then::Gone(client), Then::Gone(reply), Then::Live(0, 1, 0)],
         ),
         sweep("what another CPU removes is left to it", dead, vec![Then::Entries(1)]),
+        sweep(
+            "who had too many connections has less than three quarters of its threshold",
+            given(Real::direct(1).thresholds(2, 0))
+                .overloaded(0)
+                .but(|g| g.conns[0].1.expires = NOW),
+            vec![Then::Live(0, 1, 0), Then::Overloaded(0, false)],
+        ),
+        sweep(
+            "who had too many connections is not below its lower threshold yet",
+            given(Real::direct(1).thresholds(2, 1))
+                .overloaded(0)
+                .but(|g| g.conns[0].1.expires = NOW),
+            vec![Then::Live(0, 1, 0), Then::Overloaded(0, true)],
+        ),
     ]
 }

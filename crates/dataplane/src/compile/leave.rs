@@ -42,12 +42,6 @@ pub fn ignored(model: &Model) -> Vec<LeftOut> {
             let why = "slow start".into();
             list.push(LeftOut { service: service.key, server: None, why });
         }
-        let servers = service.servers.iter().filter(|server| forwarded_to(server).is_ok());
-        list.extend(servers.filter(|server| server.upper != 0).map(|server| LeftOut {
-            service: service.key,
-            server: Some(server.key),
-            why: "thresholds".into(),
-        }));
     }
     list
 }
@@ -95,19 +89,16 @@ mod tests {
         let mut model = Model::default();
         let service = "tcp:10.0.0.1:80".parse().unwrap();
         let server = Server::new("10.1.0.1:80".parse().unwrap(), Method::Route, 1);
-        let limited = Server { key: "10.1.0.2:80".parse().unwrap(), upper: 5, ..server };
         let tuning = Tuning { slow_start_s: 9, ..Tuning::default() };
         for change in [
             Change::AddService { service, terms: Scheduler::Wlc.into() },
             Change::AddServer { service, server },
-            Change::AddServer { service, server: limited },
             Change::TuneService { service, tuning },
         ] {
             model.apply(&change).unwrap();
         }
         let entry = |server, why: &str| LeftOut { service, server, why: why.into() };
-        let expected = [entry(None, "slow start"), entry(Some(limited.key), "thresholds")];
-        assert_eq!(ignored(&model), expected);
+        assert_eq!(ignored(&model), [entry(None, "slow start")]);
         assert_eq!(left_out(&model), []);
         let terms = Scheduler::None.into();
         model.apply(&Change::EditService { service, terms }).unwrap();

@@ -52,6 +52,7 @@ use crate::{Error, Home, home::Sizes};
 pub(crate) enum Write {
     Dest(u32, Dest),
     ClearStats(u32),
+    Thresholds(u32, u32, u32),
     Orders(u32, Vec<Order>),
     Plan(u32, Plan),
     Service(ServiceKey, Option<Service>),
@@ -77,6 +78,8 @@ pub(crate) struct Compiler {
     all_ports: Undo<ServiceKey, ()>,
     /// The last weights of servers that were not 0, by slot: mh goes by them.
     last_weights: Undo<u32, u32>,
+    /// Upper and lower thresholds of servers that have some, by slot.
+    thresholds: Undo<u32, (u32, u32)>,
     settings: Settings,
     /// The settings before the change under way.
     before: Settings,
@@ -129,11 +132,18 @@ impl Compiler {
             buckets: Room::new(sizes.buckets),
             all_ports: Undo::default(),
             last_weights: Undo::default(),
+            thresholds: Undo::default(),
             settings,
             before: settings,
             hops: HashMap::new(),
             ports: home.ports()?,
         };
+        for (slot, _) in this.slots.iter() {
+            let thresholds = home.thresholds(slot)?;
+            if thresholds != NO_THRESHOLDS {
+                this.thresholds.insert(slot, thresholds);
+            }
+        }
         for (key, service) in home.services()? {
             if key.protocol == 0 {
                 continue;
@@ -184,6 +194,7 @@ impl Compiler {
         self.orders.begin(now);
         self.buckets.begin(now);
         self.all_ports.begin();
+        self.thresholds.begin();
         self.last_weights.begin();
         self.before = self.settings;
     }
@@ -197,6 +208,7 @@ impl Compiler {
         self.orders.commit();
         self.buckets.commit();
         self.all_ports.commit();
+        self.thresholds.commit();
         self.last_weights.commit();
     }
 
@@ -209,6 +221,7 @@ impl Compiler {
         self.orders.roll_back();
         self.buckets.roll_back();
         self.all_ports.roll_back();
+        self.thresholds.roll_back();
         self.last_weights.roll_back();
         self.settings = self.before;
     }
@@ -335,10 +348,11 @@ impl Compiler {
                 writes.push(Write::Dest(slot, dest));
                 slot
             };
+            list.edited |= self.limit(slot, (server.upper, server.lower), writes);
             if server.weight != 0 {
                 self.last_weights.insert(slot, server.weight);
             }
-            list.orders.push(Order { slot, weight: server.weight });
+            list.orders.push(Order::new(slot, server.weight, server.upper != 0));
         }
         Ok(list)
     }
@@ -356,6 +370,21 @@ impl Compiler {
             writes.push(Write::Dest(slot, new));
         }
         old.method != new.method
+    }
+
+    /// Thresholds of a server; true if they are others than before.
+    fn limit(&mut self, slot: u32, wanted: (u32, u32), writes: &mut Vec<Write>) -> bool {
+        let known = self.thresholds.get(&slot).copied().unwrap_or(NO_THRESHOLDS);
+        if known == wanted {
+            return false;
+        }
+        if wanted == NO_THRESHOLDS {
+            self.thresholds.remove(&slot);
+        } else {
+            self.thresholds.insert(slot, wanted);
+        }
+        writes.push(Write::Thresholds(slot, wanted.0, wanted.1));
+        true
     }
 
     /// Puts a list in force, unless it is already.
@@ -392,7 +421,7 @@ impl Compiler {
                 state_for(scheduler, Some(&old), &orders)
             }
         };
-        let weights = Weights::of(orders.iter().map(|o| o.weight));
+        let weights = Weights::of(orders.iter().map(Order::weight));
         let (divisor, max_weight) = (weights.divisor, weights.max);
         let (words, buckets) = terms::table(scheduler, &orders, &self.slots, &self.last_weights)
             .ok_or(Error::Full { table: "servers of a service by mh", room: MH_BUCKETS })?;
@@ -475,9 +504,11 @@ impl Compiler {
         for (_, dest) in &gone {
             self.forget_hop(dest.addr);
         }
-        let slots = gone.iter().map(|(slot, _)| *slot);
-        let writes =
-            slots.flat_map(|s| [Write::Dest(s, no_dest()), Write::ClearStats(s)]).collect();
+        let mut writes = Vec::new();
+        for (slot, _) in &gone {
+            writes.extend([Write::Dest(*slot, no_dest()), Write::ClearStats(*slot)]);
+            self.limit(*slot, NO_THRESHOLDS, &mut writes);
+        }
         Ok((gone, writes))
     }
 
@@ -513,6 +544,8 @@ const NO_SERVICE: Service = Service {
     policy: 0,
     reserved: 0,
 };
+/// No upper threshold, and no lower one.
+const NO_THRESHOLDS: (u32, u32) = (0, 0);
 /// FTP's control connection: its data connections come to other ports.
 const FTP: u16 = 21;
 

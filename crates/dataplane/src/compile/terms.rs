@@ -51,8 +51,8 @@ pub(super) fn table(
         Member {
             address: u32::from_be(addr),
             port: u16::from_be(port),
-            weight: order.weight,
-            last_weight: if order.weight == 0 { last } else { order.weight },
+            weight: order.weight(),
+            last_weight: if order.weight() == 0 { last } else { order.weight() },
             share: FULL,
         }
     };

@@ -140,6 +140,7 @@ fn word(write: &Write) -> &'static str {
         Write::Dest(_, d) if d.flags & DEST_AVAILABLE == 0 => "retire",
         Write::Dest(..) => "dest",
         Write::ClearStats(_) => "clear",
+        Write::Thresholds(..) => "thresholds",
         Write::Orders(..) => "orders",
         Write::Plan(..) => "plan",
         Write::Buckets(..) => "buckets",

@@ -13,7 +13,7 @@ pub(crate) struct Old<'a> {
 
 /// The state to begin `new` with. Servers are known by their slots; None: the service is new.
 pub(crate) fn state_for(scheduler: Scheduler, old: Option<&Old<'_>>, new: &[Order]) -> u64 {
-    let weights = Weights::of(new.iter().map(|o| o.weight));
+    let weights = Weights::of(new.iter().map(Order::weight));
     let old = old.filter(|o| o.scheduler == scheduler as u32);
     match (scheduler, old) {
         (Scheduler::Wrr, None) => wrr_state(0, weights.max),

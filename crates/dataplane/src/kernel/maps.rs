@@ -253,6 +253,16 @@ impl Home for Kernel {
         let count = |l: &Live| LiveCount { active: l.active.get(), inactive: l.inactive.get() };
         Ok(self.maps.view.get(slot).map(count).unwrap_or_default())
     }
+    fn thresholds(&self, slot: u32) -> Result<(u32, u32), Error> {
+        let read = |l: &Live| (l.upper.get(), l.lower.get());
+        Ok(self.maps.view.get(slot).map(read).unwrap_or_default())
+    }
+    fn set_thresholds(&mut self, slot: u32, upper: u32, lower: u32) -> Result<(), Error> {
+        if let Some(live) = self.maps.view.get(slot) {
+            live.set_thresholds(upper, lower);
+        }
+        Ok(())
+    }
     fn stats_sum(&self, slot: u32) -> Result<Stats, Error> {
         let map = &self.maps.stats;
         let values = map

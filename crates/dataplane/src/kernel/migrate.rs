@@ -137,6 +137,11 @@ fn copy_counters(old: &Maps, new: &Maps) -> Result<(), Error> {
     for (slot, _) in (0u32..).zip(&dests).filter(|(_, d)| d.flags != 0) {
         let values = old.stats.lookup_cpus(bytes_of(&slot), old.cpus).map_err(moving)?;
         new.stats.update(bytes_of(&slot), &values, 0).map_err(moving)?;
+        if let (Some(from), Some(to)) = (old.view.get(slot), new.view.get(slot)) {
+            to.upper.set(from.upper.get());
+            to.lower.set(from.lower.get());
+            to.overloaded.set(from.overloaded.get());
+        }
     }
     // The reasons of another version may be others: those of the same number of them are the same.
     if old.cpu.info.max_entries == new.cpu.info.max_entries {
@@ -208,6 +213,9 @@ fn move_one(new: &Maps, key: &[u8], conn: &Conn) -> io::Result<()> {
     {
         cell.dec();
     }
+    if counted && let Some(live) = new.view.get(word.dest()) {
+        live.weigh(true);
+    }
     done
 }
 
@@ -229,11 +237,11 @@ mod tests {
     fn both_versions_say_the_same() {
         let words: Vec<u8> = [11u64, 22, 33, 44].iter().flat_map(|w| w.to_ne_bytes()).collect();
         let newer = [&[9u8; 8][..], &words].concat();
-        for (version, bytes) in [(1, &words), (2, &newer)] {
+        for (version, bytes) in [(2, &words), (3, &newer)] {
             let c = decode(version, bytes).expect("long enough");
             let got = (c.expires.get(), c.word.get(), c.hop.get(), c.origin.get());
             assert_eq!(got, (11, 22, 33, 44), "version {version}");
         }
-        assert!(decode(2, &words).is_none(), "too short for that version");
+        assert!(decode(3, &words).is_none(), "too short for that version");
     }
 }
