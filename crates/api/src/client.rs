@@ -26,6 +26,9 @@ pub trait Director {
     fn status(&mut self) -> Result<Status, ClientError>;
     /// Services and their servers, in the order they were added.
     fn services(&mut self) -> Result<Vec<ServiceView>, ClientError>;
+    /// The same with [`ServerView::persistent`](crate::ServerView::persistent) counted, which takes
+    /// a walk over all connections.
+    fn services_and_clients(&mut self) -> Result<Vec<ServiceView>, ClientError>;
     /// Makes changes, each on its own, in order.
     fn change(&mut self, changes: &[Change]) -> Result<Outcome, ClientError>;
     /// Zeroes counters.
@@ -211,6 +214,10 @@ impl Director for Client {
 
     fn services(&mut self) -> Result<Vec<ServiceView>, ClientError> {
         self.get("/v1/services")
+    }
+
+    fn services_and_clients(&mut self) -> Result<Vec<ServiceView>, ClientError> {
+        self.get("/v1/services?persistent=true")
     }
 
     fn change(&mut self, changes: &[Change]) -> Result<Outcome, ClientError> {

@@ -53,6 +53,14 @@ impl Director for Memory {
     }
 
     fn services(&mut self) -> Result<Vec<ServiceView>, ClientError> {
+        let mut services = self.services_and_clients()?;
+        for server in services.iter_mut().flat_map(|service| &mut service.servers) {
+            server.persistent = 0;
+        }
+        Ok(services)
+    }
+
+    fn services_and_clients(&mut self) -> Result<Vec<ServiceView>, ClientError> {
         let views = self.model.services.iter().map(|service| ServiceView {
             stats: self.service_stats.get(&service.key).copied().unwrap_or_default(),
             rate: self.rates.get(&(service.key, None)).copied().unwrap_or_default(),

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `GET /v1/status` | - | [`Status`] |
 //! | `GET /v1/services` | - | `Vec<`[`ServiceView`]`>`, in the order they were added |
+//! | `GET /v1/services?persistent=true` | - | the same with [`ServerView::persistent`] counted, which walks all connections |
 //! | `POST /v1/changes` | `Vec<Change>` | [`Outcome`]: each change on its own, in order |
 //! | `POST /v1/zero` | [`Zero`] | `{}` or [`ApiError`] 404 |
 //! | `GET /v1/marks` | - | `MarksView`: the mark rules, the host's and the director's own |
@@ -113,7 +114,7 @@ pub struct ServerView {
     pub active: u32,
     /// All its other connections.
     pub inactive: u32,
-    /// Clients that keep it.
+    /// Clients that keep it; counted only where it is asked for.
     #[serde(default)]
     pub persistent: u32,
     /// Its counters.

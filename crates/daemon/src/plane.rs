@@ -13,7 +13,7 @@ use xlvs_api::{Connections, InterfaceView, Stats};
 pub(crate) use xlvs_datapath::mark::MarkRule as MarkEntry;
 use xlvs_dataplane::{Baselines, ServiceBase};
 pub(crate) use xlvs_dataplane::{Filter, Hop, Notice};
-use xlvs_model::{Model, Service, ServiceKey, Touched};
+use xlvs_model::{Model, ServerKey, Service, ServiceKey, Touched};
 
 pub(crate) use self::tables::{Programs, Tables};
 
@@ -109,6 +109,9 @@ pub(crate) trait Plane: Send {
 
     /// At most `limit` connections.
     fn connections(&mut self, filter: &Filter, limit: usize) -> Result<Connections, PlaneError>;
+
+    /// How many clients each server keeps, of those that keep any. Walks all connections.
+    fn persistent(&mut self) -> Result<HashMap<(ServiceKey, ServerKey), u32>, PlaneError>;
 
     /// Counters and interfaces.
     fn status(&mut self) -> Result<PlaneStatus, PlaneError>;

@@ -99,3 +99,46 @@ impl Filter {
             && self.state.as_ref().is_none_or(|s| s.eq_ignore_ascii_case(c.state))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use xlvs_datapath::tables::{CONN_INACTIVE, METHOD_ROUTE};
+    use xlvs_model::{Change, Model, Persistence, Scheduler, Server, Terms};
+
+    use super::*;
+    use crate::{Baselines, Dataplane, Home, Memory};
+
+    #[test]
+    fn templates_in_force_are_the_clients_that_a_server_keeps() {
+        let service: ServiceKey = "tcp:10.0.0.1:80".parse().unwrap();
+        let mut model = Model::default();
+        let persistence = Some(Persistence::of_hosts(360, service.family()));
+        let terms = Terms { persistence, ..Terms::from(Scheduler::Rr) };
+        model.apply(&Change::AddService { service, terms }).unwrap();
+        for n in 1..=2 {
+            let key = format!("10.0.1.{n}:80").parse().unwrap();
+            let server = Server::new(key, Method::Route, 1);
+            model.apply(&Change::AddServer { service, server }).unwrap();
+        }
+        let mut plane = Dataplane::new(Memory::default(), Baselines::default()).unwrap();
+        plane.apply(&model).unwrap();
+        let dests = plane.home().dests().unwrap();
+        let (slot, kept) = (dests[0].0, socket(dests[0].1.addr, dests[0].1.port));
+        let entries = [
+            (150, CONN_TEMPLATE, "counts"),
+            (150, CONN_TEMPLATE | CONN_INACTIVE, "counts"),
+            (150, 0, "a connection"),
+            (100, CONN_TEMPLATE, "its time is up"),
+            (150, CONN_TEMPLATE | CONN_DEAD, "about to be removed"),
+        ];
+        for (n, (expires, flags, _)) in (1u16..).zip(entries) {
+            let word = Word::new(ASSURED, METHOD_ROUTE | flags, slot);
+            let key = ConnKey::new(n.into(), 2, 0, 80u16.to_be(), 6);
+            plane.home_mut().set_conn(key, Conn::new(expires, word, 0, 0));
+        }
+        plane.home().set_now(100);
+        assert_eq!(plane.persistent().unwrap(), [((service, kept), 2)].into());
+    }
+}

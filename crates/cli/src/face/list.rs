@@ -66,11 +66,11 @@ impl Tool<'_> {
         Ok(Some(match list.what {
             Listing::Services => {
                 let size = director.status()?.connection_capacity;
-                let services = page.services(&director.services()?);
+                let services = page.services(&services_for(list.figures, director)?);
                 format!("IP Virtual Server version 1.2.1 (size={size})\n{}{services}", page.title())
             }
             Listing::Service(key) => {
-                let services = director.services()?;
+                let services = services_for(list.figures, director)?;
                 let Some(service) = services.iter().find(|s| s.key == key) else {
                     return Ok(None);
                 };
@@ -96,6 +96,17 @@ impl Tool<'_> {
             }
             Listing::Daemons => director.sync()?.iter().map(daemon).collect(),
         }))
+    }
+}
+
+/// Only one listing shows what takes a walk over all connections.
+fn services_for(
+    figures: Figures,
+    director: &mut dyn Director,
+) -> Result<Vec<ServiceView>, ClientError> {
+    match figures {
+        Figures::Persistence => director.services_and_clients(),
+        _ => director.services(),
     }
 }
 

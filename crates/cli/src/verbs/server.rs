@@ -23,6 +23,9 @@ pub(super) enum Verb {
         /// Those of one service.
         #[arg(long)]
         service: Option<ServiceKey>,
+        /// Count the clients that keep each server, too: looks at all connections.
+        #[arg(long)]
+        persistent: bool,
         #[command(flatten)]
         place: Where,
         #[command(flatten)]
@@ -89,8 +92,8 @@ impl Verb {
         out: &mut dyn Write,
     ) -> anyhow::Result<()> {
         let (name, change) = match self {
-            Self::List { service, output, .. } => {
-                return list(director, service.as_ref(), *output, out);
+            Self::List { service, persistent, output, .. } => {
+                return list(director, service.as_ref(), *persistent, *output, out);
             }
             Self::Add { server: name, flags } => {
                 let method = flags.method(Method::Route);
@@ -187,10 +190,12 @@ impl Name {
 fn list(
     director: &mut dyn Director,
     only: Option<&ServiceKey>,
+    persistent: bool,
     format: Output,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let mut services = director.services()?;
+    let mut services =
+        if persistent { director.services_and_clients()? } else { director.services()? };
     if let Some(only) = only {
         services.retain(|s| s.key == *only);
         if services.is_empty() {
@@ -200,23 +205,32 @@ fn list(
     if format.output == Format::Json {
         return output::json(out, &services);
     }
-    let head =
-        ["SERVICE", "SERVER", "METHOD", "WEIGHT", "ACTIVE", "INACTIVE", "CONNECTIONS", "NEXT HOP"];
-    let rows = services.iter().flat_map(|service| {
-        service.servers.iter().map(|server| {
-            [
-                service.key.to_string(),
-                server.address.to_string(),
-                method(server),
-                server.weight.to_string(),
-                server.active.to_string(),
-                server.inactive.to_string(),
-                server.stats.connections.to_string(),
-                next_hop(&server.next_hop),
-            ]
-        })
-    });
-    output::table(out, head, rows)
+    let each = || services.iter().flat_map(|s| s.servers.iter().map(move |server| (s, server)));
+    if persistent {
+        let [service, server, way, weight, active, inactive, connections, hop] = HEAD;
+        let head = [service, server, way, weight, "KEPT", active, inactive, connections, hop];
+        let rows = each().map(|(service, server)| {
+            let [key, address, way, weight, active, inactive, connections, hop] =
+                row(&service.key, server);
+            let kept = server.persistent.to_string();
+            [key, address, way, weight, kept, active, inactive, connections, hop]
+        });
+        return output::table(out, head, rows);
+    }
+    output::table(out, HEAD, each().map(|(service, server)| row(&service.key, server)))
+}
+
+fn row(service: &ServiceKey, server: &ServerView) -> [String; 8] {
+    [
+        service.to_string(),
+        server.address.to_string(),
+        method(server),
+        server.weight.to_string(),
+        server.active.to_string(),
+        server.inactive.to_string(),
+        server.stats.connections.to_string(),
+        next_hop(&server.next_hop),
+    ]
 }
 
 /// `tunnel`, or `tunnel gue:6080:+c` where it is not IP in IP.
@@ -247,9 +261,12 @@ fn address(text: &str) -> Result<Address, String> {
     }
 }
 
+const HEAD: [&str; 8] =
+    ["SERVICE", "SERVER", "METHOD", "WEIGHT", "ACTIVE", "INACTIVE", "CONNECTIONS", "NEXT HOP"];
 const LIST_EXAMPLES: &str = "\
 Examples:
   xlvs server list
+  xlvs server list --persistent            with the clients that each keeps
   xlvs server list --service tcp:10.0.0.1:80 -o json";
 const ADD_EXAMPLES: &str = "\
 Examples:

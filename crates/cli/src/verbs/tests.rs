@@ -96,6 +96,8 @@ tcp:10.0.0.1:80  sed        2        0       0         0
 #[test]
 fn all_that_ipvs_knows_can_be_said() {
     let mut memory = Memory::default();
+    let kept = ("fwmark:8".parse().unwrap(), "10.0.1.2:81".parse().unwrap());
+    memory.persistent.insert(kept, 7);
     for (line, expected, why) in [
         ("service add tcp:10.0.0.1:443 -p --netmask 24", "", "persistence by network"),
         ("service add udp:[fd00::1]:53 --one-packet", "", "IPv6, one-packet"),
@@ -114,6 +116,10 @@ sctp:10.0.0.1:80  wlc persistent 60 pe sip               0        0       0     
 SERVICE           SERVER        METHOD              WEIGHT  ACTIVE  INACTIVE  CONNECTIONS  NEXT HOP
 tcp:10.0.0.1:443  10.0.1.1:443  tunnel gue:6080:+c  1       0       0         0            none: there is no network here
 ", "with the kind of tunnel"),
+        ("server list --service fwmark:8 --persistent", "\
+SERVICE   SERVER       METHOD  WEIGHT  KEPT  ACTIVE  INACTIVE  CONNECTIONS  NEXT HOP
+fwmark:8  10.0.1.2:81  route   3       7     0       0         0            none: there is no network here
+", "with the clients that it keeps"),
         ("service set tcp:10.0.0.1:443 --persistent 0", "", "taken away"),
         ("service set fwmark:8 --scheduler rr", "", "another scheduler forgets the flags"),
         ("service set fwmark:8", "error: fwmark:8: nothing is to change; try: xlvs service set --help", "nothing"),
@@ -340,6 +346,12 @@ impl xlvs_api::Director for Decorated<'_> {
 
     fn services(&mut self) -> Result<Vec<xlvs_api::ServiceView>, xlvs_api::ClientError> {
         self.0.services()
+    }
+
+    fn services_and_clients(
+        &mut self,
+    ) -> Result<Vec<xlvs_api::ServiceView>, xlvs_api::ClientError> {
+        self.0.services_and_clients()
     }
 
     fn change(

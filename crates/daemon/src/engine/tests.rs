@@ -185,7 +185,7 @@ fn a_failing_plane_changes_nothing() {
     let error = bench.engine.change(&[add_service(81)]).unwrap_err().to_string();
     assert_eq!(error, "the data plane failed: bpf: EPERM");
     bench.fake.told().failing = None;
-    assert_eq!(bench.engine.services().unwrap().len(), 1);
+    assert_eq!(bench.engine.services(false).unwrap().len(), 1);
     assert_eq!(bench.saved().services.len(), 1);
 }
 
@@ -200,7 +200,7 @@ fn what_cannot_be_saved_is_in_force_and_said_and_saved_later() {
     let outcome = bench.engine.change(&[add_service(80)]).unwrap();
     let why = outcome.not_saved.unwrap();
     assert!(why.contains("state.json") && why.contains("old state is kept"), "{why}");
-    assert_eq!(bench.engine.services().unwrap().len(), 1, "in force");
+    assert_eq!(bench.engine.services(false).unwrap().len(), 1, "in force");
     assert_eq!(bench.engine.survey().unwrap().not_saved, Some(why));
     fs::remove_dir(&journal).unwrap();
     assert_eq!(bench.saved().services.len(), 0, "the old file is whole");
@@ -267,11 +267,23 @@ fn a_server_is_waited_for_until_its_hop_is_known() {
 }
 
 #[test]
+fn kept_clients_are_counted_when_asked_for() {
+    let mut bench = Bench::new();
+    bench.engine.change(&[add_service(80), add_server(80, ONE)]).unwrap();
+    bench.fake.told().persistent = [((service(80), ONE.parse().unwrap()), 7)].into();
+    for (asked, counted) in [(false, 0), (true, 7)] {
+        let services = bench.engine.services(asked).unwrap();
+        assert_eq!(services[0].servers[0].persistent, counted);
+        assert_eq!(bench.fake.told().walks, usize::from(asked), "nobody else walks the table");
+    }
+}
+
+#[test]
 fn next_hops_are_programmed_and_shown() {
     let mut bench = Bench::new();
     bench.engine.change(&[add_service(80), add_server(80, "10.0.1.1:8080")]).unwrap();
     let view = |bench: &mut Bench| {
-        let services = bench.engine.services().unwrap();
+        let services = bench.engine.services(false).unwrap();
         serde_json::to_string(&services[0].servers[0].next_hop).unwrap()
     };
     let server = Ipv4Addr::new(10, 0, 1, 1);
@@ -399,7 +411,7 @@ fn after_detaching_there_is_nothing_to_ask() {
     let mut bench = Bench::new();
     bench.engine.detach().unwrap();
     assert!(bench.fake.told().detached);
-    assert!(matches!(bench.engine.services(), Err(EngineError::Detached)));
+    assert!(matches!(bench.engine.services(false), Err(EngineError::Detached)));
     assert!(matches!(bench.engine.detach(), Err(EngineError::Detached)));
     bench.engine.tick();
 }

@@ -1,6 +1,9 @@
 //! What people and programs are shown: the model, joined with what the data plane counts.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use xlvs_api::{NextHop, ServerView, ServiceView};
 use xlvs_model::{Method, Model, Server};
@@ -32,14 +35,19 @@ pub(crate) struct Survey {
 }
 
 impl Engine {
-    /// `GET /v1/services`.
-    pub(crate) fn services(&mut self) -> Result<Vec<ServiceView>, EngineError> {
+    /// `GET /v1/services`. `persistent`: the clients that servers keep are counted too, which walks
+    /// all connections.
+    pub(crate) fn services(&mut self, persistent: bool) -> Result<Vec<ServiceView>, EngineError> {
         let Some(plane) = &mut self.plane else { return Err(EngineError::Detached) };
+        let kept = if persistent { plane.persistent()? } else { HashMap::new() };
         let mut views = Vec::with_capacity(self.model.services.len());
         for service in &self.model.services {
             let counted = plane.counters(service)?;
             let servers = service.servers.iter().zip(counted.servers);
-            let servers = servers.map(|(server, counted)| view(&self.sight, server, counted));
+            let servers = servers.map(|(server, counted)| {
+                let kept = kept.get(&(service.key, server.key)).copied().unwrap_or_default();
+                ServerView { persistent: kept, ..view(&self.sight, server, counted) }
+            });
             let (stats, servers) = (counted.stats, servers.collect());
             views.push(ServiceView { stats, servers, ..ServiceView::new(service) });
         }

@@ -27,6 +27,9 @@ pub(crate) struct Told {
     pub(crate) baselines: Baselines,
     /// The baselines that were asked for.
     pub(crate) known: Baselines,
+    /// Clients that servers keep, and how often that was asked for.
+    pub(crate) persistent: HashMap<(ServiceKey, ServerKey), u32>,
+    pub(crate) walks: usize,
     /// More servers than this are too many.
     pub(crate) room: Option<usize>,
     /// Every call fails with this.
@@ -107,6 +110,12 @@ impl Plane for Fake {
         drop(self.works()?);
         let truncated = filter.state.is_some() && limit == 1;
         Ok(Connections { connections: Vec::new(), truncated })
+    }
+
+    fn persistent(&mut self) -> Result<HashMap<(ServiceKey, ServerKey), u32>, PlaneError> {
+        let mut told = self.works()?;
+        told.walks += 1;
+        Ok(told.persistent.clone())
     }
 
     fn status(&mut self) -> Result<PlaneStatus, PlaneError> {

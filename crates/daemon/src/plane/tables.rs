@@ -1,11 +1,11 @@
 //! The data plane's crate as the daemon's [`Plane`], over either home of the tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use tracing::{info, warn};
 use xlvs_api::{ConnectionView, Connections, InterfaceView, Stats};
 use xlvs_dataplane::{Attached, Baselines, Dataplane, Error, Home, ServiceBase, Totals, XdpMode};
-use xlvs_model::{Model, Service, ServiceKey, Touched};
+use xlvs_model::{Model, ServerKey, Service, ServiceKey, Touched};
 
 use super::{
     Filter, Hops, Interface, MarkEntry, Notice, Plane, PlaneError, PlaneStatus, ServerCounters,
@@ -132,6 +132,10 @@ impl<H: Programs> Plane for Tables<H> {
             engine: None,
         };
         Ok(Connections { connections: found.into_iter().map(view).collect(), truncated })
+    }
+
+    fn persistent(&mut self) -> Result<HashMap<(ServiceKey, ServerKey), u32>, PlaneError> {
+        Ok(self.plane.persistent()?)
     }
 
     fn status(&mut self) -> Result<PlaneStatus, PlaneError> {

@@ -91,8 +91,20 @@ async fn status(State(app): Shared) -> Answer<Status> {
     }))
 }
 
-async fn services(State(app): Shared) -> Answer<Vec<ServiceView>> {
-    ask(&app, Engine::services).await.map(Json)
+/// The query of `GET /v1/services`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ServiceQuery {
+    #[serde(default)]
+    persistent: bool,
+}
+
+async fn services(State(app): Shared, uri: Uri) -> Answer<Vec<ServiceView>> {
+    let Query(query) = Query::<ServiceQuery>::try_from_uri(&uri).map_err(|e| {
+        let hint = "the query may have persistent=true";
+        Refusal::new(StatusCode::BAD_REQUEST, e.body_text(), Some(hint))
+    })?;
+    ask(&app, move |engine| engine.services(query.persistent)).await.map(Json)
 }
 
 async fn changes(State(app): Shared, body: Result<Bytes, BytesRejection>) -> Answer<Outcome> {

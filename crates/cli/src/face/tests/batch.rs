@@ -202,6 +202,8 @@ fn persistent_clients_are_counted_by_server() {
         world.shell("ipvsadm -Ln --persistent-conn").out.lines().last().unwrap(),
         "  -> 10.0.1.1:80                  1         7           0          0         "
     );
+    let one = world.shell("ipvsadm -Ln -t 10.0.0.1:80 --persistent-conn").out;
+    assert!(one.contains("1         7           0"), "of one service, too: {one}");
 }
 
 #[test]

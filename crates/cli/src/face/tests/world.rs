@@ -71,6 +71,10 @@ impl Director for World {
         self.memory.borrow_mut().services()
     }
 
+    fn services_and_clients(&mut self) -> Result<Vec<ServiceView>, ClientError> {
+        self.memory.borrow_mut().services_and_clients()
+    }
+
     fn change(&mut self, changes: &[Change]) -> Result<Outcome, ClientError> {
         self.memory.borrow_mut().change(changes)
     }
