@@ -1,7 +1,7 @@
 //! Counters as people see them: since the server or service was added, or since the last zeroing.
 //! The tables only ever count up; what to subtract is kept here, and by the daemon across restarts.
 
-use std::{collections::BTreeMap, ops::AddAssign};
+use std::{collections::BTreeMap, iter::Sum, ops::AddAssign};
 
 use serde::{Deserialize, Serialize, Serializer};
 use xlvs_datapath::tables;
@@ -52,6 +52,48 @@ impl AddAssign for Totals {
         self.out_packets += other.out_packets;
         self.in_bytes += other.in_bytes;
         self.out_bytes += other.out_bytes;
+    }
+}
+
+impl Sum for Totals {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |mut sum, each| {
+            sum += each;
+            sum
+        })
+    }
+}
+
+/// What the whole director counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WholeCounters {
+    /// Since the start or since everything was zeroed.
+    pub totals: Totals,
+    /// By CPU, and never zeroed.
+    pub cpus: Vec<Totals>,
+}
+
+/// What the whole director's counters need beside those in the tables.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ledger {
+    /// What servers counted whose slots were freed, by CPU.
+    pub(crate) buried: Vec<Totals>,
+    /// What stood there when everything was zeroed.
+    pub(crate) zeroed: Totals,
+}
+
+impl Ledger {
+    /// A slot is freed.
+    pub(crate) fn bury(&mut self, cpus: &[tables::Stats]) {
+        add_by_cpu(&mut self.buried, cpus);
+    }
+}
+
+/// Adds a slot's counters.
+pub(crate) fn add_by_cpu(sums: &mut Vec<Totals>, cpus: &[tables::Stats]) {
+    sums.resize(sums.len().max(cpus.len()), Totals::default());
+    for (sum, &cpu) in sums.iter_mut().zip(cpus) {
+        *sum += Totals::from(cpu);
     }
 }
 

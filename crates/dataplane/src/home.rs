@@ -82,6 +82,8 @@ pub trait Home {
     fn set_thresholds(&mut self, slot: u32, upper: u32, lower: u32) -> Result<(), Error>;
     /// Its counters, over all CPUs.
     fn stats_sum(&self, slot: u32) -> Result<Stats, Error>;
+    /// Its counters of each CPU.
+    fn stats_by_cpu(&self, slot: u32) -> Result<Vec<Stats>, Error>;
     /// Sets its counters to nought.
     fn clear_stats(&mut self, slot: u32) -> Result<(), Error>;
 

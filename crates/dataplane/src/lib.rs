@@ -25,7 +25,7 @@ pub use compile::{
     service_policy,
 };
 pub use conns::{Connection, Filter};
-pub use counters::{Base, Baselines, ServerCounters, ServiceBase, Totals};
+pub use counters::{Base, Baselines, ServerCounters, ServiceBase, Totals, WholeCounters};
 pub use error::Error;
 pub use home::{Cursor, Home, LiveCount, Sizes};
 pub use kernel::{Attached, Kernel, OBJECT, Options, XdpMode, remove_pins};

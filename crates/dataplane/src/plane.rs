@@ -18,7 +18,7 @@ use crate::{
     Baselines, Error, Home, Hop,
     compile::{Compiler, DestKey, Write, address, model_service, service_key, socket},
     conns::{self, Connection, Filter},
-    counters::{Base, ServerCounters, ServiceBase, Totals},
+    counters::{Base, Ledger, ServerCounters, ServiceBase, Totals, WholeCounters, add_by_cpu},
     sweep::{SweepReport, Sweeper},
 };
 
@@ -64,6 +64,7 @@ pub struct Dataplane<H: Home> {
     rebased: Touched,
     sweeper: Sweeper,
     marks: Vec<MarkRule>,
+    ledger: Ledger,
 }
 
 impl<H: Home> Dataplane<H> {
@@ -72,7 +73,8 @@ impl<H: Home> Dataplane<H> {
     pub fn new(home: H, baselines: Baselines) -> Result<Self, Error> {
         let compiler = Compiler::adopt(&home)?;
         let (rebased, sweeper) = (Touched::new(), Sweeper::default());
-        Ok(Self { home, compiler, baselines, rebased, sweeper, marks: Vec::new() })
+        let ledger = Ledger::default();
+        Ok(Self { home, compiler, baselines, rebased, sweeper, marks: Vec::new(), ledger })
     }
 
     /// The tables' home.
@@ -319,11 +321,31 @@ impl<H: Home> Dataplane<H> {
         Ok((sum, service.servers.iter().map(of).collect()))
     }
 
+    /// What the whole director counts, servers and services that are gone included; but for the
+    /// tables that were found at the start, whose former servers nobody remembers.
+    pub fn whole(&self) -> Result<WholeCounters, Error> {
+        let cpus = self.by_cpu()?;
+        let sum: Totals = cpus.iter().copied().sum();
+        Ok(WholeCounters { totals: sum.since(self.ledger.zeroed), cpus })
+    }
+
+    /// By CPU, and never zeroed.
+    fn by_cpu(&self) -> Result<Vec<Totals>, Error> {
+        let mut cpus = self.ledger.buried.clone();
+        for (slot, _) in self.compiler.slots().iter() {
+            add_by_cpu(&mut cpus, &self.home.stats_by_cpu(slot)?);
+        }
+        Ok(cpus)
+    }
+
     /// Counts one service and its servers, or all, from nought again.
     pub fn zero(&mut self, service: Option<&ServiceKey>) -> Result<(), Error> {
         let all: Vec<ServiceKey> = match service {
             Some(one) => vec![*one],
-            None => self.baselines.services.keys().copied().collect(),
+            None => {
+                self.ledger.zeroed = self.by_cpu()?.into_iter().sum();
+                self.baselines.services.keys().copied().collect()
+            }
         };
         for service in all {
             let fresh = self.base_now(&service)?;
@@ -425,7 +447,9 @@ impl<H: Home> Dataplane<H> {
         };
         let (gone, writes) = self.compiler.reap(home.now(), has_connections)?;
         for (slot, d) in &gone {
-            let now = Totals::from(self.home.stats_sum(*slot)?);
+            let cpus = self.home.stats_by_cpu(*slot)?;
+            self.ledger.bury(&cpus);
+            let now = cpus.into_iter().map(Totals::from).sum();
             if let Some(service) = model_service(d.vaddr, d.vport, d.protocol)
                 && self.baselines.bury(&service, &socket(d.addr, d.port), now)
             {

@@ -155,6 +155,7 @@ fn word(write: &Write) -> &'static str {
     }
 }
 
+mod slow;
 mod touched;
 
 const WEB: &str = "tcp:10.0.0.1:80";
@@ -297,6 +298,38 @@ fn counters_of_servers_and_services() {
     assert_eq!(read(&lab), (2, 2), "a restarted daemon counts on");
     lab.make(&["D tcp:10.0.0.1:80", "A tcp:10.0.0.1:80 rr", "a tcp:10.0.0.1:80 10.1.0.1:80"]);
     assert_eq!(read(&lab), (0, 0), "a service made anew counts from nought, and so do its servers");
+}
+
+#[test]
+fn the_whole_director_counts_what_is_gone_too() {
+    let mut lab = Lab::new();
+    let count = |lab: &Lab, slot, n| {
+        xlvs_datapath::Tables::stats(lab.plane.home(), slot, |s| s.in_bytes += n);
+    };
+    let read = |lab: &Lab| {
+        let whole = lab.plane.whole().unwrap();
+        (whole.totals.in_bytes, whole.cpus.iter().map(|cpu| cpu.in_bytes).sum::<u64>())
+    };
+    assert_eq!(read(&lab), (0, 0));
+    lab.make(&[
+        "A tcp:10.0.0.1:80 rr",
+        "a tcp:10.0.0.1:80 10.1.0.1:80",
+        "A tcp:10.0.0.2:80 rr",
+        "a tcp:10.0.0.2:80 10.1.0.2:80",
+    ]);
+    count(&lab, 0, 5);
+    count(&lab, 1, 3);
+    assert_eq!(read(&lab), (8, 8), "over all services");
+    lab.make(&["D tcp:10.0.0.2:80"]);
+    lab.at(1).plane.sweep(9).unwrap();
+    assert_eq!(lab.at(200).plane.sweep(9).unwrap().freed, 1);
+    assert_eq!(read(&lab), (8, 8), "those that are gone, too");
+    lab.plane.zero(Some(&service(WEB))).unwrap();
+    assert_eq!(read(&lab), (8, 8), "zeroing one service is none of its business");
+    lab.plane.zero(None).unwrap();
+    assert_eq!(read(&lab), (0, 8), "zeroed; the CPUs' counters never are");
+    count(&lab, 0, 2);
+    assert_eq!(read(&lab), (2, 10));
 }
 
 #[test]

@@ -263,13 +263,16 @@ impl Home for Kernel {
         }
         Ok(())
     }
-    fn stats_sum(&self, slot: u32) -> Result<Stats, Error> {
+    fn stats_by_cpu(&self, slot: u32) -> Result<Vec<Stats>, Error> {
         let map = &self.maps.stats;
         let values = map
             .lookup_cpus(bytes_of(&slot), self.maps.cpus)
             .map_err(failed("reading a server's counters"))?;
+        Ok(values.chunks_exact(size_of::<Stats>()).filter_map(read::<Stats>).collect())
+    }
+    fn stats_sum(&self, slot: u32) -> Result<Stats, Error> {
         let mut sum = Stats::default();
-        for s in values.chunks_exact(size_of::<Stats>()).filter_map(read::<Stats>) {
+        for s in self.stats_by_cpu(slot)? {
             sum.connections += s.connections;
             sum.in_packets += s.in_packets;
             sum.out_packets += s.out_packets;

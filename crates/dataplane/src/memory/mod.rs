@@ -217,6 +217,9 @@ impl Home for Memory {
     fn stats_sum(&self, slot: u32) -> Result<Stats, Error> {
         Ok(self.stats.get(slot as usize).map(Cell::get).unwrap_or_default())
     }
+    fn stats_by_cpu(&self, slot: u32) -> Result<Vec<Stats>, Error> {
+        Ok(vec![self.stats_sum(slot)?])
+    }
     fn clear_stats(&mut self, slot: u32) -> Result<(), Error> {
         put(&mut self.stats, slot, Cell::default(), "servers")
     }
