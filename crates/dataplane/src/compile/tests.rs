@@ -155,7 +155,6 @@ fn word(write: &Write) -> &'static str {
     }
 }
 
-mod slow;
 mod touched;
 
 const WEB: &str = "tcp:10.0.0.1:80";
