@@ -8,12 +8,16 @@
 use xlvs_datapath::Cell64;
 use xlvs_datapath::{
     Route, conn,
-    policy::{POLICY_REUSE, POLICY_REUSE_FIN_WAIT, Policy},
+    policy::{
+        AccessKey, ClientKey, POLICY_REUSE, POLICY_REUSE_FIN_WAIT, POLICY_SERVICES, Policy,
+        ServicePolicy,
+    },
     state::{ESTABLISHED, TIMEOUTS_S, is_active, timeout_index},
     tables::{
         CONN_INACTIVE, CONN_NO_OUTPUT, CONN_REPLY, ConnKey, DEST_AVAILABLE, DEST_USED, Dest,
-        HOP_LOCAL, HOP_NEIGHBOUR, HOP_UNKNOWN, Hop, METHOD_MASQ, METHOD_ROUTE, METHOD_TUNNEL,
-        Order, Plan, Port, Service, ServiceKey, Settings, Word,
+        HOP_LOCAL, HOP_NEIGHBOUR, HOP_UNKNOWN, Hop, METERS, METHOD_MASQ, METHOD_ROUTE,
+        METHOD_TUNNEL, Order, Plan, Port, SERVICE_POLICY, SETTING_CAREFUL, Service, ServiceKey,
+        Settings, Word,
     },
 };
 use xlvs_sched::{Scheduler, Weights, wrr_state};
@@ -203,6 +207,14 @@ pub struct Given {
     pub conns: Vec<(ConnKey, Entry)>,
     /// Upper and lower thresholds by slot, and whether it is overloaded, of those that have some.
     pub limits: Vec<(u32, u32, u32, bool)>,
+    /// Lists of clients.
+    pub access: Vec<(AccessKey, u32)>,
+    /// What is set for services, by place.
+    pub policies: Vec<(u32, ServicePolicy)>,
+    /// Networks of clients: their connections, and when their share of the rate is whole.
+    pub clients: Vec<(ClientKey, (u32, u64))>,
+    /// The meters.
+    pub meters: [u64; METERS],
     /// ICMP messages sent.
     pub limiter: u64,
     /// The host's only route.
@@ -230,6 +242,10 @@ impl Default for Given {
             port_of: vec![(IFINDEX, 0), (OTHER_IFINDEX, 1)],
             conns: Vec::new(),
             limits: Vec::new(),
+            access: Vec::new(),
+            policies: Vec::new(),
+            clients: Vec::new(),
+            meters: [0; METERS],
             limiter: 0,
             route: Route::Found { port: 0, mac: Mac::new(GATEWAY).to_u64() },
         }
@@ -311,6 +327,29 @@ impl Given {
             let origin = conn::origin(key.dst(), key.dport(), 0);
             let reply = conn::reply_key(&key, &dest);
             self.conns.push((reply, Entry { expires, word, hop: 0, origin }));
+        }
+        self
+    }
+
+    /// This is set for the first service.
+    #[must_use]
+    pub fn policy(mut self, policy: ServicePolicy) -> Self {
+        self.policies.push((1, policy));
+        let own = self.services.iter_mut().filter(|(key, _)| key.protocol != 0);
+        for (_, service) in own {
+            service.policy = 1;
+            service.scheduler |= SERVICE_POLICY;
+        }
+        self.settings.policy.flags |= POLICY_SERVICES;
+        self
+    }
+
+    /// The settings ask this of newcomers.
+    #[must_use]
+    pub fn asking(mut self, change: impl FnOnce(&mut Policy)) -> Self {
+        change(&mut self.settings.policy);
+        if self.settings.policy.limits() {
+            self.settings.flags |= SETTING_CAREFUL;
         }
         self
     }

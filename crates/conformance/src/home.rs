@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use xlvs_datapath::{
     Reason,
+    policy::ClientKey,
     tables::{CONN_DEAD, CONN_INACTIVE, CONN_REPLY, ConnKey, Stats},
 };
 
@@ -38,6 +39,10 @@ pub struct Snapshot {
     pub conns: BTreeMap<ConnKey, Entry>,
     /// Active and inactive connections, by slot.
     pub live: Vec<(u32, u32)>,
+    /// Networks of clients: their connections, and when their share of the rate is whole.
+    pub clients: BTreeMap<ClientKey, (u32, u64)>,
+    /// The meters.
+    pub meters: Vec<u64>,
     /// Who has too many connections, by slot.
     pub overloaded: Vec<bool>,
     /// Counters, by slot.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use xlvs_datapath::{
     Arrival, Cell64, Tables, Verdict,
-    tables::{Conn, ConnKey},
+    tables::{Conn, ConnKey, METERS},
 };
 use xlvs_dataplane::{Frame, Home, Memory, Sizes};
 
@@ -27,6 +27,7 @@ const SIZES: Sizes = Sizes {
     orders: 64,
     dests: SLOTS,
     buckets: 4096,
+    policies: 64,
     ports: 4,
     conns: CONNS,
 };
@@ -64,6 +65,16 @@ impl Twin for InMemory {
             live.overloaded.set(u32::from(*overloaded));
         }
         m.limiter().unwrap().set(given.limiter);
+        for (key, (connections, whole_at)) in &given.clients {
+            m.client_insert(key);
+            m.with_client(key, |client| {
+                client.connections.set(*connections);
+                client.whole_at.set(*whole_at);
+            });
+        }
+        for (which, meter) in (0..).zip(given.meters) {
+            m.meter(which).unwrap().set(meter);
+        }
     }
 
     fn write(&mut self, given: &Given) {
@@ -78,6 +89,12 @@ impl Twin for InMemory {
         m.set_orders(0, &given.orders).unwrap();
         for (i, dest) in (0..).zip(&given.dests) {
             m.set_dest(i, dest).unwrap();
+        }
+        for (key, verdict) in &given.access {
+            m.set_access(key, Some(*verdict)).unwrap();
+        }
+        for (i, policy) in &given.policies {
+            m.set_service_policy(*i, policy).unwrap();
         }
         for (i, port) in (0..).zip(&given.ports) {
             m.set_port(i, port).unwrap();
@@ -140,7 +157,7 @@ impl Twin for InMemory {
     }
 
     fn sweep(&mut self, keys: &[ConnKey]) {
-        self.memory.expire(keys).unwrap();
+        self.memory.expire(keys, false).unwrap();
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -154,6 +171,8 @@ impl Twin for InMemory {
         Snapshot {
             conns: list.iter().map(|(k, c)| (*k, c.into())).collect::<BTreeMap<_, _>>(),
             live: (0..SLOTS).map(live).collect(),
+            clients: self.memory.clients(),
+            meters: (0..METERS as u32).map(|i| self.memory.meter(i).unwrap().get()).collect(),
             overloaded: (0..SLOTS).map(overloaded).collect(),
             stats: (0..SLOTS).map(|slot| self.memory.stats_sum(slot).unwrap()).collect(),
             plans: (0..PLANS).map(|i| Home::plan(&self.memory, i).unwrap().state.get()).collect(),
@@ -192,6 +211,8 @@ impl Given {
             conns: self.conns.iter().copied().collect(),
             live: vec![(0, 0); SLOTS as usize],
             overloaded: Vec::new(),
+            clients: BTreeMap::new(),
+            meters: Vec::new(),
             stats: Vec::new(),
             plans: Vec::new(),
             limiter: 0,

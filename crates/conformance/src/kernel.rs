@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 
 use aya::{
     Ebpf, EbpfLoader, TestRun as _, TestRunOptions,
-    maps::{Array, HashMap, MapData, PerCpuArray, PerCpuValues, ProgramArray},
+    maps::{Array, HashMap, LpmTrie, MapData, PerCpuArray, PerCpuValues, ProgramArray, lpm_trie},
     programs::{SchedClassifier, Xdp},
 };
 use xlvs_datapath::{
     JUMPS, Reason, Route,
-    tables::{ConnKey, Dest, Hop, PerCpu, Service, Stats, Word},
+    policy::{AccessKey, ClientKey, ServicePolicy},
+    tables::{ConnKey, Dest, Hop, METERS, PerCpu, Service, ServiceKey, Stats, Word},
 };
 
 use crate::{Action, CONNS, Entry, Given, PLANS, Ran, SLOTS, Snapshot, Twin};
@@ -49,6 +50,10 @@ pub struct InKernel {
     port_of: HashMap<MapData, u32, u32>,
     conns: HashMap<MapData, [u8; 16], [u8; 32]>,
     cpu: PerCpuArray<MapData, [u64; PER_CPU]>,
+    access: LpmTrie<MapData, [u8; 12], u32>,
+    policies: Array<MapData, [u8; 56]>,
+    clients: HashMap<MapData, [u8; 12], [u8; 16]>,
+    meters: Array<MapData, u64>,
     limiter: Array<MapData, u64>,
     now: Array<MapData, u64>,
     route: Array<MapData, u64>,
@@ -96,6 +101,23 @@ fn service_bytes(s: &Service) -> [u8; 32] {
     let terms = [s.persistence, s.mask, s.policy, s.reserved];
     let [persistence, mask, policy, reserved] = terms;
     bytes![s.plan, s.scheduler, s.table, s.buckets, persistence, mask, policy, reserved].array()
+}
+
+fn client_bytes(k: &ClientKey) -> [u8; 12] {
+    bytes![k.service.addr, k.service.port, k.service.protocol, k.network].array()
+}
+
+fn client_key(k: &[u8; 12]) -> ClientKey {
+    let service = ServiceKey { addr: u32_at(k, 0), port: u16_at(k, 4), protocol: u16_at(k, 6) };
+    ClientKey { service, network: u32_at(k, 8) }
+}
+
+fn policy_bytes(p: &ServicePolicy) -> [u8; 56] {
+    let [established, fin_wait, udp] = p.timeouts;
+    let numbers = [p.client_max, p.client_mask, p.has_access, p.reserved];
+    let [max, mask, access, reserved] = numbers;
+    let (interval, burst) = (p.rate_interval, p.rate_burst);
+    bytes![established, fin_wait, udp, interval, burst, max, mask, access, reserved].array()
 }
 
 fn hop_bytes(h: &Hop) -> Vec<u8> {
@@ -175,6 +197,8 @@ impl InKernel {
             ("STATS", SLOTS),
             ("PLANS", PLANS),
             ("ORDERS", 64),
+            ("POLICIES", 64),
+            ("CLIENTS", 4096),
         ];
         for (map, entries) in sizes {
             loader.map_max_entries(map, entries);
@@ -204,6 +228,10 @@ impl InKernel {
             port_of: HashMap::try_from(take("PORT_OF")).unwrap(),
             conns: HashMap::try_from(take("CONNS")).unwrap(),
             cpu: PerCpuArray::try_from(take("CPU")).unwrap(),
+            access: LpmTrie::try_from(take("ACCESS")).unwrap(),
+            policies: Array::try_from(take("POLICIES")).unwrap(),
+            clients: HashMap::try_from(take("CLIENTS")).unwrap(),
+            meters: Array::try_from(take("METERS")).unwrap(),
             limiter: Array::try_from(take("LIMITER")).unwrap(),
             now: Array::try_from(take("TEST_NOW")).unwrap(),
             route: Array::try_from(take("TEST_ROUTE")).unwrap(),
@@ -220,6 +248,14 @@ impl InKernel {
         let keys: Vec<_> = self.services.keys().map(Result::unwrap).collect();
         for key in keys {
             self.services.remove(&key).unwrap();
+        }
+        let keys: Vec<_> = self.clients.keys().map(Result::unwrap).collect();
+        for key in keys {
+            self.clients.remove(&key).unwrap();
+        }
+        let keys: Vec<_> = self.access.keys().map(Result::unwrap).collect();
+        for key in keys {
+            self.access.remove(&key).unwrap();
         }
         let keys: Vec<_> = self.port_of.keys().map(Result::unwrap).collect();
         for key in keys {
@@ -319,6 +355,13 @@ impl Twin for InKernel {
             self.live.set(slot, bytes.array::<24>(), 0).unwrap();
         }
         self.limiter.set(0, given.limiter, 0).unwrap();
+        for (key, (connections, whole_at)) in &given.clients {
+            let value = bytes![*whole_at, *connections, 0_u32].array::<16>();
+            self.clients.insert(client_bytes(key), value, 0).unwrap();
+        }
+        for (which, meter) in (0..).zip(given.meters) {
+            self.meters.set(which, meter, 0).unwrap();
+        }
         self.set_now(given.now);
     }
 
@@ -351,6 +394,14 @@ impl Twin for InKernel {
         for (k, v) in &given.services {
             let key = bytes![k.addr, k.port, k.protocol].array::<8>();
             self.services.insert(key, service_bytes(v), 0).unwrap();
+        }
+        for (key, verdict) in &given.access {
+            let AccessKey { prefix_len, scope, addr } = *key;
+            let data = bytes![scope.addr, scope.port, scope.protocol, addr].array::<12>();
+            self.access.insert(&lpm_trie::Key::new(prefix_len, data), verdict, 0).unwrap();
+        }
+        for (i, policy) in &given.policies {
+            self.policies.set(*i, policy_bytes(policy), 0).unwrap();
         }
         for (i, p) in (0..).zip(&given.ports) {
             let head = bytes![p.ifindex, p.mtu].0;
@@ -409,6 +460,10 @@ impl Twin for InKernel {
                 .map(|(k, v)| (conn_key(&k), entry(&v)))
                 .collect::<BTreeMap<_, _>>(),
             live: (0..SLOTS).map(live).collect(),
+            clients: (self.clients.iter().map(Result::unwrap))
+                .map(|(k, v)| (client_key(&k), (u32_at(&v, 8), u64_at(&v, 0))))
+                .collect(),
+            meters: (0..METERS as u32).map(|i| self.meters.get(&i, 0).unwrap()).collect(),
             overloaded: (0..SLOTS).map(overloaded).collect(),
             stats: (0..SLOTS).map(stats).collect(),
             plans: (0..PLANS).map(|i| u64_at(&self.plans.get(&i, 0).unwrap(), 0)).collect(),

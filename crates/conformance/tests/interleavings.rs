@@ -153,7 +153,7 @@ fn act<T: Tables>(t: &T, act: &Act, now: u64, keys: &[ConnKey]) -> Option<(Outco
         }
         Act::Sweep => {
             for key in keys {
-                xlvs_datapath::conn::expire(t, key, now);
+                xlvs_datapath::conn::expire(t, key, now, false);
             }
             None
         }

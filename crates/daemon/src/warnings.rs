@@ -103,11 +103,7 @@ fn left_out(model: &Model) -> Vec<String> {
     if !roles.is_empty() {
         by_reason.insert("sync daemons".to_owned(), roles);
     }
-    let ignored = reasons(xlvs_dataplane::ignored(model));
-    let not_forwarded = by_reason.into_iter().map(|of| sentence("not forwarded yet", of));
-    not_forwarded
-        .chain(ignored.into_iter().map(|of| sentence("without effect so far", of)))
-        .collect()
+    by_reason.into_iter().map(|of| sentence("not forwarded yet", of)).collect()
 }
 
 /// Names by their reason.

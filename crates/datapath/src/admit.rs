@@ -17,8 +17,8 @@ use crate::{
     policy::POLICY_SLOPPY_TCP,
     state::Event,
     tables::{
-        CONN_DEAD, ConnKey, DEST_AVAILABLE, SETTING_ALL_PORTS, SETTING_CAREFUL, SETTING_MIGRATING,
-        ServiceKey, Settings, Word,
+        CONN_DEAD, CONN_REPLY, ConnKey, DEST_AVAILABLE, SETTING_ALL_PORTS, SETTING_CAREFUL,
+        SETTING_MIGRATING, ServiceKey, Settings, Word,
     },
 };
 
@@ -101,13 +101,26 @@ impl Admission {
         Self(Word::new(0, CONN_DEAD, reason as u32).0)
     }
 
+    /// A connection that this packet began. No client's entry has the flag of one for answers,
+    /// so it can say this.
+    #[inline(always)]
+    pub(crate) const fn ours(word: Word) -> Self {
+        Self(word.0 | OURS)
+    }
+
+    /// True for one that this packet began.
+    #[inline(always)]
+    pub(crate) const fn is_ours(self) -> bool {
+        self.0 & (OURS | (CONN_DEAD as u64) << 8) == OURS
+    }
+
     /// The connection's word.
     ///
     /// # Errors
     /// The number of the [`Reason`].
     #[inline(always)]
     pub fn word(self) -> Result<Word, Reason> {
-        let word = Word(self.0);
+        let word = Word(self.0 & !OURS);
         if !word.has(CONN_DEAD) {
             return Ok(word);
         }
@@ -116,6 +129,9 @@ impl Admission {
         Err(Reason::from_number(core::hint::black_box(word.dest())))
     }
 }
+
+/// Of an [`Admission`].
+const OURS: u64 = (CONN_REPLY as u64) << 8;
 
 /// Makes the connection of a plain newcomer: to a service whose scheduler walks, on a director that
 /// asks nothing else of newcomers. What is not plain takes the careful way.
@@ -160,7 +176,7 @@ fn try_admit<T: Tables>(t: &T, n: &Newcomer) -> Result<Admission, Reason> {
     if dest.flags & DEST_AVAILABLE == 0 {
         return Err(Reason::ServerRemoved);
     }
-    let first = conn::first_word(event(&key, n.tcp_flags()), dest.method, slot);
+    let first = conn::first_word(event(&key, n.tcp_flags()), dest.method, slot, s.policy.secure());
     let deadline = n.now + conn::timeout(s, key.protocol(), first.state());
     let beginning = Beginning {
         key,

@@ -11,10 +11,10 @@ use crate::{
     parse::Meta,
     state::{self, Direction, Event},
     tables::{
-        CONN_DEAD, CONN_INACTIVE, CONN_METHOD, CONN_NO_OUTPUT, CONN_REPLY, CONN_TEMPLATE, Conn,
-        ConnKey, Dest, METHOD_MASQ, Settings, Stats, Word,
+        CONN_DEAD, CONN_INACTIVE, CONN_METHOD, CONN_NO_OUTPUT, CONN_REPLY, CONN_TEMPLATE,
+        CONN_TIMED, Conn, ConnKey, Dest, METHOD_MASQ, Settings, Stats, Word,
     },
-    template,
+    template::{self, BEGINS},
 };
 
 /// How often a lost compare-and-swap is tried again: each loss means that another CPU moved the
@@ -70,6 +70,18 @@ pub const fn timeout(s: &Settings, protocol: u32, state: u8) -> u64 {
     s.timeouts[state::timeout_index(protocol, state)]
 }
 
+/// The same for a connection of this word, whose service may have one of its own.
+#[inline(always)]
+pub fn timeout_of<T: Tables>(t: &T, s: &Settings, protocol: u32, word: Word) -> u64 {
+    let general = timeout(s, protocol, word.state());
+    if !word.has(CONN_TIMED) {
+        return general;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "an index below 16")]
+    let own = t.own_timeout(word.dest(), state::timeout_index(protocol, word.state()) as u32);
+    if own == 0 { general } else { own }
+}
+
 /// Puts the expiry off, if that is worth a write. Also brings it nearer: `ipvsadm --set`.
 #[inline(always)]
 pub fn refresh(c: &Conn, deadline: u64) {
@@ -90,13 +102,29 @@ pub fn refresh_in_time<T: Tables>(t: &T, c: &Conn, protocol: u32, word: Word, no
     c.origin.set(now + EXPIRY_GRAIN_NS);
 }
 
+/// The same on the whole way, where a service's own timeouts count.
+#[inline(always)]
+pub fn refresh_in_own_time<T: Tables>(
+    t: &T,
+    s: &Settings,
+    c: &Conn,
+    protocol: u32,
+    word: Word,
+    now: u64,
+) {
+    if now >= c.origin.get() {
+        c.expires.set(now + timeout_of(t, s, protocol, word));
+        c.origin.set(now + EXPIRY_GRAIN_NS);
+    }
+}
+
 /// The word after a packet. Without a branch: see [`Event::of_segment`].
 #[inline(always)]
-const fn step(word: Word, event: Event, out: bool) -> Word {
+const fn step(word: Word, event: Event, out: bool, secure: u32) -> Word {
     let seen = if out { word.flags() & !CONN_NO_OUTPUT } else { word.flags() };
     // 0 of In, 2 of InOnly: the flag's bit, moved.
     let direction = if out { Direction::OUT } else { Direction((seen & CONN_NO_OUTPUT) >> 1) };
-    let new = state::next(direction, event, word.state());
+    let new = state::next_in(secure, direction, event, word.state());
     let inactive = CONN_INACTIVE * !state::is_active(new) as u8;
     word.with(new, seen & !CONN_INACTIVE | inactive)
 }
@@ -113,13 +141,21 @@ pub const fn is_steady(word: Word, m: &Meta, out: bool) -> bool {
     }
 }
 
+/// The same by whichever table is in force.
+#[inline(always)]
+pub fn is_steady_in(s: &Settings, word: Word, m: &Meta, out: bool) -> bool {
+    let secure = s.policy.secure();
+    if secure == 0 { is_steady(word, m, out) } else { step(word, m.event, out, secure).0 == word.0 }
+}
+
 /// Moves the word of the client's entry, and the counters with it. None: the entry is being
 /// removed, or begins another life.
 #[inline(always)]
 pub fn advance<T: Tables>(t: &T, c: &Conn, seen: Word, m: &Meta, out: bool) -> Option<Word> {
+    let secure = t.settings()?.policy.secure();
     let mut word = seen;
     for _ in 0..core::hint::black_box(TRIES) {
-        let next = step(word, m.event, out);
+        let next = step(word, m.event, out, secure);
         if next.0 == word.0 {
             return Some(word);
         }
@@ -184,11 +220,11 @@ pub(crate) fn weigh_one_packet<T: Tables>(t: &T, slot: u32) {
     }
 }
 
-/// The same for the template that controls it, if one does.
+/// The same for the template that controls it, if one does: see [`template::count`].
 #[inline(always)]
-fn control_one<T: Tables>(t: &T, control: u64, key: &ConnKey, d: &Dest, begins: bool) {
+fn control_one<T: Tables>(t: &T, control: u64, key: &ConnKey, d: &Dest, until: u64) {
     if control != 0 {
-        template::count(t, control, key.src(), d, begins);
+        template::count(t, control, key.src(), d, until);
     }
 }
 
@@ -218,10 +254,10 @@ pub fn copy_to_reply<T: Tables>(t: &T, authority: &Conn, key: &ConnKey, deadline
 
 /// The first word of a connection to `slot`, and its first packet's state.
 #[inline(always)]
-pub fn first_word(event: Event, method: u8, slot: u32) -> Word {
+pub fn first_word(event: Event, method: u8, slot: u32, secure: u32) -> Word {
     let no_output = if method == METHOD_MASQ { 0 } else { CONN_NO_OUTPUT };
     let born = Word::new(state::NONE, method & CONN_METHOD | no_output | CONN_INACTIVE, slot);
-    step(born, event, false)
+    step(born, event, false, secure)
 }
 
 /// A connection to be.
@@ -261,7 +297,7 @@ pub fn begin<T: Tables>(t: &T, b: &Beginning, d: &Dest) -> Admission {
     match try_begin(t, b, d) {
         Ok(Inserted::Ours(word)) => {
             t.stats(word.dest(), |x: &mut Stats| x.connections += 1);
-            Admission(word.0)
+            Admission::ours(word)
         }
         Ok(Inserted::Theirs(winner)) => Admission(winner.0),
         Err(reason) => Admission::refused(reason),
@@ -311,7 +347,7 @@ fn insert<T: Tables>(
     let full = match t.conn_insert(&b.key, &conn) {
         Insert::Done => {
             count_one(t, word, true);
-            control_one(t, b.control, &b.key, d, true);
+            control_one(t, b.control, &b.key, d, BEGINS);
             return Ok(Inserted::Ours(word));
         }
         Insert::Exists => false,
@@ -347,6 +383,8 @@ fn revive<T: Tables>(
     if !c.word.replace(old.0, word.0) {
         return Err(Reason::EntryBusy);
     }
+    let over = c.expires.get();
+    let ended = if over < b.now { over } else { b.now };
     c.expires.set(b.deadline);
     c.origin.set(b.now + EXPIRY_GRAIN_NS);
     let control = c.hop.get();
@@ -355,7 +393,7 @@ fn revive<T: Tables>(
     count_one(t, word, true);
     count_one(t, old, false);
     if let Some(before) = t.dest(old.dest()) {
-        control_one(t, control, &b.key, before, false);
+        control_one(t, control, &b.key, before, ended);
         if old.method() == METHOD_MASQ {
             let reply = reply_key(&b.key, before);
             if word.method() != METHOD_MASQ || reply != reply_key(&b.key, d) {
@@ -363,7 +401,7 @@ fn revive<T: Tables>(
             }
         }
     }
-    control_one(t, b.control, &b.key, d, true);
+    control_one(t, b.control, &b.key, d, BEGINS);
     Ok(Inserted::Ours(word))
 }
 
@@ -433,21 +471,21 @@ pub enum Swept {
     Removed,
 }
 
-/// Removes the entry of `key` if its time has come. Whoever swaps the word to dead does the
-/// counting and the removing; nobody can bring a dead word back.
+/// Removes the entry of `key` if its time has come, or by force. Whoever swaps the word to dead does
+/// the counting and the removing; nobody can bring a dead word back.
 #[inline(always)]
-pub fn expire<T: Tables>(t: &T, key: &ConnKey, now: u64) -> Swept {
+pub fn expire<T: Tables>(t: &T, key: &ConnKey, now: u64, forced: bool) -> Swept {
     let Some(c) = t.conn(key) else { return Swept::Kept };
     let word = Word(c.word.get());
-    if word.has(CONN_DEAD) || c.expires.get() > now {
+    if word.has(CONN_DEAD) || c.expires.get() > now && !forced {
         return Swept::Kept;
     }
+    // While what it controls lives, so does it.
     if word.has(CONN_TEMPLATE) && c.hop.get() != 0 {
-        // `ip_vs_conn_expire`: what it controls lives on, and so does it, for a while.
-        c.expires.set(now + template::LATER_NS);
         return Swept::Kept;
     }
-    let control = c.hop.get();
+    let (control, over) = (c.hop.get(), c.expires.get());
+    let ended = if over < now { over } else { now };
     let partner = if word.has(CONN_TEMPLATE) {
         *key
     } else if word.has(CONN_REPLY) {
@@ -469,7 +507,7 @@ pub fn expire<T: Tables>(t: &T, key: &ConnKey, now: u64) -> Swept {
                 return Swept::Kept;
             }
             let theirs = other.expires.get();
-            if theirs > now {
+            if theirs > now && !forced {
                 c.expires.set(theirs);
                 return Swept::Kept;
             }
@@ -480,8 +518,9 @@ pub fn expire<T: Tables>(t: &T, key: &ConnKey, now: u64) -> Swept {
     }
     if !word.has(CONN_REPLY | CONN_TEMPLATE) {
         count_one(t, word, false);
+        t.tally(word.dest(), key.src(), false);
         if let Some(d) = t.dest(word.dest()) {
-            control_one(t, control, key, d, false);
+            control_one(t, control, key, d, ended);
         }
         if partner != *key {
             remove_reply(t, &partner, word);

@@ -19,8 +19,8 @@ use crate::{
     pipeline::{Arrival, Outcome, count_in, count_out, present_tick},
     state::{self, Event},
     tables::{
-        CONN_DEAD, CONN_NO_OUTPUT, CONN_REPLY, Conn, Hop, METHOD_MASQ, METHOD_TUNNEL, Ready,
-        Settings, Word,
+        CONN_DEAD, CONN_NO_OUTPUT, CONN_REPLY, CONN_TIMED, Conn, Hop, METHOD_MASQ, METHOD_TUNNEL,
+        Ready, Settings, Word,
     },
 };
 
@@ -70,7 +70,7 @@ fn of_connection<P: Packet, T: Tables>(
     c: &Conn,
 ) -> Option<(Reason, u32)> {
     let word = Word(c.word.get());
-    if word.has(CONN_DEAD) || m.ttl <= 1 || c.expires.get() <= arrival.now {
+    if word.has(CONN_DEAD | CONN_TIMED) || m.ttl <= 1 || c.expires.get() <= arrival.now {
         return None;
     }
     if word.has(CONN_REPLY) {
@@ -176,7 +176,9 @@ fn to_client<P: Packet, T: Tables>(
     word: Word,
 ) -> Option<(Reason, u32)> {
     let (vaddr, vport, tick) = conn::origin_parts(r.origin.get());
-    let steady = is_settled(word, m) && !word.has(CONN_NO_OUTPUT) || conn::is_steady(word, m, true);
+    // To the stricter table an answering SYN is news.
+    let steady = is_settled(word, m) && !word.has(CONN_NO_OUTPUT)
+        || conn::is_steady(word, m, true) && (m.tcp_flags & SYN == 0 || s.policy.secure() == 0);
     if tick != present_tick(s, arrival.now) || !steady {
         return None;
     }

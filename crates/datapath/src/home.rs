@@ -8,6 +8,7 @@ use crate::{
     Admission, Cell64, Newcomer, Reason,
     conn::Beginning,
     mark::VisitMark,
+    policy::{AccessKey, Client, ClientKey, ServicePolicy},
     tables::{
         CacheEntry, CacheKey, Conn, ConnKey, Dest, Live, Notes, Order, Plan, Port, Service,
         ServiceKey, Settings, Stats,
@@ -142,6 +143,45 @@ pub trait Tables {
         Self: Sized,
     {
         crate::conn::begin(self, beginning, dest)
+    }
+    /// What a list says of a client, by the longest match: `ACCESS_*`, or 0.
+    fn access(&self, _key: &AccessKey) -> u32 {
+        0
+    }
+    /// What is set for a service.
+    fn service_policy(&self, _index: u32) -> Option<&ServicePolicy> {
+        None
+    }
+    /// Looks at a network of clients, if there is such an entry.
+    fn with_client<V>(&self, _key: &ClientKey, _look: impl FnOnce(&Client) -> V) -> Option<V> {
+        None
+    }
+    /// Begins an entry for a network of clients, if there is none; may do nothing.
+    fn client_insert(&self, _key: &ClientKey) {}
+    /// `METER_*`.
+    fn meter(&self, _which: u32) -> Option<&Cell64> {
+        None
+    }
+    /// [`gate`](crate::gate()), by whatever way the home calls it.
+    fn gate(&self, client: u32, now: u64, of: u64, policy: u32) -> u32
+    where
+        Self: Sized,
+    {
+        crate::gate(self, client, now, of, policy)
+    }
+    /// [`tally`](crate::tally()), by whatever way the home calls it.
+    fn tally(&self, slot: u32, client: u32, begins: bool)
+    where
+        Self: Sized,
+    {
+        crate::tally(self, slot, client, begins);
+    }
+    /// [`own_timeout`](crate::own_timeout()), by whatever way the home calls it.
+    fn own_timeout(&self, slot: u32, index: u32) -> u64
+    where
+        Self: Sized,
+    {
+        crate::own_timeout(self, slot, index)
     }
     /// A server with thresholds has a connection more, or less: [`Live::weigh`], by whatever way
     /// the home calls it.

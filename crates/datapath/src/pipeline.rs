@@ -1,6 +1,6 @@
 //! Deciding: connection? service, scheduler, and then one `send`.
 
-use xlvs_wire::{IP_DONT_FRAGMENT, Ipv4, PROTO_TCP, Packet, Tcp, tcp_flag::SYN};
+use xlvs_wire::{Eth, IP_DONT_FRAGMENT, Ipv4, PROTO_TCP, Packet, Tcp, tcp_flag::SYN};
 
 use crate::{
     Reason, Route, Tables, Verdict,
@@ -248,12 +248,12 @@ fn follow<T: Tables>(
     dest: &Dest,
     now: u64,
 ) -> Result<(), Reason> {
-    if conn::is_steady(word, m, false) {
-        conn::refresh_in_time(t, c, m.key.protocol(), word, now);
+    if conn::is_steady_in(s, word, m, false) {
+        conn::refresh_in_own_time(t, s, c, m.key.protocol(), word, now);
         return Ok(());
     }
     let new = conn::advance(t, c, word, m, false).ok_or(Reason::EntryBusy)?;
-    let deadline = now + conn::timeout(s, m.key.protocol(), new.state());
+    let deadline = now + conn::timeout_of(t, s, m.key.protocol(), new);
     c.expires.set(deadline);
     if new.state() == state::ESTABLISHED {
         template::assure(t, c.hop.get(), m.key.src(), dest);
@@ -276,8 +276,8 @@ fn follow_reply<T: Tables>(
     now: u64,
 ) -> Result<Option<u64>, Reason> {
     let origin = r.origin.get();
-    if r.expires.get() > now && conn::is_steady(word, m, true) {
-        conn::refresh(r, now + conn::timeout(s, m.key.protocol(), word.state()));
+    if r.expires.get() > now && conn::is_steady_in(s, word, m, true) {
+        conn::refresh(r, now + conn::timeout_of(t, s, m.key.protocol(), word));
         return Ok(Some(origin));
     }
     let Some(c) = t.conn(&conn::client_key(&m.key, origin)) else { return Ok(None) };
@@ -291,7 +291,7 @@ fn follow_reply<T: Tables>(
         return Ok(None);
     }
     let new = conn::advance(t, &c, authority, m, true).ok_or(Reason::EntryBusy)?;
-    let deadline = now + conn::timeout(s, m.key.protocol(), new.state());
+    let deadline = now + conn::timeout_of(t, s, m.key.protocol(), new);
     c.expires.set(deadline);
     conn::copy_to_reply(t, &c, &m.key, deadline);
     Ok(Some(origin))
@@ -436,12 +436,13 @@ pub fn local_reply<P: Packet, T: Tables>(p: &P, t: &T, now: u64) -> Option<(Meta
 }
 
 /// Expires the connection whose key is the `index`th behind the Ethernet header of `p`, if its time
-/// has come. None: there are not so many keys.
+/// has come, or by force if the header's destination is not 0. None: there are not so many keys.
 #[inline(always)]
 pub fn sweep<P: Packet, T: Tables>(p: &P, t: &T, index: u32, now: u64) -> Option<Swept> {
     let at = L3 + (index as usize & (SWEEP_KEYS - 1)) * size_of::<KeyBytes>();
+    let forced = p.at::<Eth>(0)?.dst.to_u64() != 0;
     let key = p.at::<KeyBytes>(at)?.key();
-    Some(conn::expire(t, &key, now))
+    Some(conn::expire(t, &key, now, forced))
 }
 
 /// A [`ConnKey`] in a frame.

@@ -12,7 +12,7 @@ mod defence;
 use xlvs_wire::tcp_flag::{ACK, RST, SYN};
 
 pub use self::{
-    client::{Client, ClientKey, NANOSECONDS, ServicePolicy, network_mask, take},
+    client::{Client, ClientKey, MAX_POLICIES, NANOSECONDS, ServicePolicy, network_mask, take},
     defence::{Defence, DefenceModes, Suspicion, defence, drop_packet, suspicion, trickle_odds},
 };
 use crate::{
@@ -83,6 +83,18 @@ impl Policy {
     #[inline(always)]
     pub const fn has(&self, flags: u32) -> bool {
         self.flags & flags != 0
+    }
+
+    /// Newcomers pass the gate, whatever their service.
+    #[inline(always)]
+    pub const fn limits(&self) -> bool {
+        self.has(POLICY_ACCESS) || self.drop_rate | self.conn_max != 0
+    }
+
+    /// Which table of states is in force, for [`next_in`](crate::state::next_in).
+    #[inline(always)]
+    pub const fn secure(&self) -> u32 {
+        self.flags >> POLICY_SECURE_TCP.trailing_zeros() & 1
     }
 
     /// True when a SYN to this connection begins a new one (`is_new_conn_expected`, and the rule of

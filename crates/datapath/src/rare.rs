@@ -10,12 +10,14 @@ use crate::{
     choose::{self, NO_SERVER},
     conn::{self, Beginning},
     fast::{Way, done},
+    gate,
     mark::{Facts, mark_of},
     parse::parse,
     pipeline::{Arrival, Outcome, count_in, is_over, send},
+    policy::POLICY_SERVICES,
     tables::{
-        CONN_DEAD, CONN_REPLY, DEST_AVAILABLE, MARK_PROTOCOL, SERVICE_ONE_PACKET,
-        SERVICE_PERSISTENT, SETTING_ALL_PORTS, ServiceKey, Settings, Word,
+        CONN_DEAD, CONN_REPLY, CONN_TIMED, DEST_AVAILABLE, MARK_PROTOCOL, SERVICE_ONE_PACKET,
+        SERVICE_PERSISTENT, SETTING_ALL_PORTS, Service, ServiceKey, Settings, Word,
     },
     template::Template,
 };
@@ -56,6 +58,9 @@ fn decide<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Result<W
         return Err(Reason::OtherHost);
     }
     may_begin(s, &n.key(), n.tcp_flags())?;
+    if s.policy.limits() || service.policy != 0 {
+        gate::pass(t, &n, &of, service.policy)?;
+    }
     notes.service.set(of.pack());
     notes.seen.set(seen.0);
     notes.template.set(0);
@@ -113,6 +118,34 @@ fn try_begin<P: Packet, T: Tables>(
     arrival: &Arrival,
     room: &mut u16,
 ) -> Result<(Reason, u32), Reason> {
+    let admission = decided(p, t, arrival)?;
+    let word = admission.word()?;
+    // Parsed again: what is kept in mind meanwhile takes room on the kernel's short stack.
+    let m = &parse(p).map_err(|_| Reason::Inconsistent)?;
+    if admission.is_ours() {
+        limits_count(t, word, m.key.src());
+    }
+    count_in(t, word.dest(), m);
+    send(p, t, m, arrival, word, room)
+}
+
+/// A connection began, maybe in the place of another.
+#[inline(always)]
+fn limits_count<T: Tables>(t: &T, word: Word, client: u32) {
+    let (Some(s), Some(notes)) = (t.settings(), t.notes()) else { return };
+    if s.policy.conn_max == 0 && !s.policy.has(POLICY_SERVICES) {
+        return;
+    }
+    t.tally(word.dest(), client, true);
+    let old = Word(notes.seen.get());
+    if old.0 != 0 {
+        t.tally(old.dest(), client, false);
+    }
+}
+
+/// The connection that was decided.
+#[inline(always)]
+fn decided<P: Packet, T: Tables>(p: &P, t: &T, arrival: &Arrival) -> Result<Admission, Reason> {
     let s = t.settings().ok_or(Reason::Idle)?;
     let notes = t.notes().ok_or(Reason::Inconsistent)?;
     let m = &parse(p).map_err(|_| Reason::Inconsistent)?;
@@ -126,21 +159,17 @@ fn try_begin<P: Packet, T: Tables>(
     let n = Newcomer::of(p, t, m, arrival, Word(notes.seen.get()));
     #[expect(clippy::cast_possible_truncation, reason = "a slot is 32 bits")]
     let slot = slot as u32;
-    let one_packet = service.has(SERVICE_ONE_PACKET);
-    let word = if service.has(SERVICE_PERSISTENT) {
+    if service.has(SERVICE_PERSISTENT) {
         let template = Template::of(&n, of, &service);
         let mut word = Word(notes.template.get());
         if word.0 == 0 {
             word = template.make(t, slot).word()?;
         }
-        let admission = connect(t, s, &n, word.dest(), one_packet, template.control(word))?;
         template.put_off(t);
-        admission.word()?
+        connect(t, s, &n, word.dest(), &service, template.control(word))
     } else {
-        connect(t, s, &n, slot, one_packet, 0)?.word()?
-    };
-    count_in(t, word.dest(), m);
-    send(p, t, m, arrival, word, room)
+        connect(t, s, &n, slot, &service, 0)
+    }
 }
 
 /// Which service wants the packet, in the kernel's order (`ip_vs_service_find`): its mark's, its
@@ -212,7 +241,7 @@ fn connect<T: Tables>(
     s: &Settings,
     n: &Newcomer,
     slot: u32,
-    one_packet: bool,
+    service: &Service,
     control: u64,
 ) -> Result<Admission, Reason> {
     let key = n.key();
@@ -220,13 +249,22 @@ fn connect<T: Tables>(
     if dest.flags & DEST_AVAILABLE == 0 {
         return Err(Reason::ServerRemoved);
     }
-    let first = conn::first_word(event(&key, n.tcp_flags()), dest.method, slot);
-    if one_packet && key.protocol() == u32::from(PROTO_UDP) {
+    let event = event(&key, n.tcp_flags());
+    let mut first = conn::first_word(event, dest.method, slot, s.policy.secure());
+    if service.has(SERVICE_ONE_PACKET) && key.protocol() == u32::from(PROTO_UDP) {
         t.stats(slot, |x| x.connections += 1);
         conn::weigh_one_packet(t, slot);
         return Ok(Admission(first.0));
     }
-    let deadline = n.now + conn::timeout(s, key.protocol(), first.state());
+    let mut timeout = conn::timeout(s, key.protocol(), first.state());
+    if service.policy != 0 {
+        let own = t.own_timeout(slot, gate::ANY_TIMEOUT);
+        if own != 0 {
+            first = first.with(first.state(), first.flags() | CONN_TIMED);
+            timeout = conn::timeout_of(t, s, key.protocol(), first);
+        }
+    }
+    let deadline = n.now + timeout;
     let beginning = Beginning {
         key,
         first,

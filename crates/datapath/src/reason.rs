@@ -74,6 +74,16 @@ reasons! {
     ServerRemoved = "server_removed",
     /// No server is left, and the client was told so often enough.
     NoServer = "no_server",
+    /// The client is on a list of those that stay outside, or on none of those that may come in.
+    Denied = "denied",
+    /// One of so many newcomers that are dropped (`drop_packet`).
+    DroppedByRate = "drop_packet",
+    /// There are as many connections as may be (`conn_max`).
+    ConnMax = "conn_max",
+    /// The client's network has as many connections to the service as it may have.
+    ClientConnections = "client_connections",
+    /// The client's network begins more connections in a second than it may.
+    ClientRate = "client_rate",
     /// The connection table is full.
     TableFull = "table_full",
     /// Another connection of this client holds the server's end already.

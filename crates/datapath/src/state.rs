@@ -108,7 +108,14 @@ static EVENTS: [u8; 32] = {
 #[inline(always)]
 pub const fn next(direction: Direction, event: Event, state: u8) -> u8 {
     // The masks make the indexing total: no panic in Rust, a bounded offset for the verifier.
-    NEXT[direction.0 as usize & 3][event.0 as usize & 7][state as usize & 15]
+    next_in(0, direction, event, state)
+}
+
+/// The same by the normal table (0) or the stricter one (1).
+#[inline(always)]
+pub const fn next_in(table: u32, direction: Direction, event: Event, state: u8) -> u8 {
+    let table = &NEXT[table as usize & 1];
+    table[direction.0 as usize & 3][event.0 as usize & 7][state as usize & 15]
 }
 
 /// True if a packet leaves the state as it is: by one bit, for the many packets that do.
@@ -162,7 +169,7 @@ const BARE: [u8; 16] = [CL, CL, CL, CL, CL, CL, CL, CL, CL, CL, CL, NO, NO, NO, 
 const SAME: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
 /// In `.rodata`.
-static NEXT: [[[u8; 16]; 8]; 4] = NEXT_ROWS;
+static NEXT: [[[[u8; 16]; 8]; 4]; 2] = [NEXT_ROWS, secure::ROWS];
 
 /// `tcp_states`: by direction, event (syn, fin, ack, rst, none, datagram) and state.
 const NEXT_ROWS: [[[u8; 16]; 8]; 4] = [

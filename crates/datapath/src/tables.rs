@@ -627,6 +627,16 @@ pub const CONN_DEAD: u8 = 0x20;
 /// [`Word::flags`]: no connection but a persistence template.
 pub const CONN_TEMPLATE: u8 = 0x40;
 
+/// [`Word::flags`]: its service has timeouts of its own: it always takes the whole way.
+pub const CONN_TIMED: u8 = 0x80;
+
+/// Of the meters: which newcomer is dropped next (`drop_packet`).
+pub const METER_DROPS: u32 = 0;
+/// Of the meters: connections, while `conn_max` is set; userspace puts it right now and then.
+pub const METER_CONNECTIONS: u32 = 1;
+/// How many meters there are.
+pub const METERS: usize = 2;
+
 /// Forwarding methods, numbered as the kernel does (`IP_VS_CONN_F_MASQ`...).
 pub const METHOD_MASQ: u8 = 0;
 /// IP in IP.

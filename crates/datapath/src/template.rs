@@ -19,12 +19,16 @@ use crate::{
 /// kernel's `IPPROTO_IP`).
 pub const TEMPLATE_PROTOCOL: u32 = 0x100;
 /// A template whose connections live on when its own time is over gets so much more.
-pub(crate) const LATER_NS: u64 = 60_000_000_000;
+const LATER_NS: u64 = 60_000_000_000;
 /// [`Word::state`] of a template: one of its connections was established.
 pub const ASSURED: u8 = 1;
 /// FTP's control connection: its data connections belong to the same template.
 const FTP: u16 = 21;
 const SECOND: u64 = 1_000_000_000;
+/// The bits of a generation that connections remember.
+const GENERATION: u64 = 0x7fff;
+/// Templates made so many nanoseconds (a millisecond) apart are of other generations.
+const GENERATION_SHIFT: u32 = 20;
 
 /// The template's key of a connection from `client` to a server of the service.
 #[inline(always)]
@@ -60,11 +64,11 @@ impl Template {
     }
 
     /// Which template it is, for [`Conn::hop`] of a client's entry: the mask of the client's address
-    /// (32 bits), the template's port (16), the low bits of its generation (8), and 1. 0: none.
+    /// (32 bits), the template's port (16), the low bits of its generation (15), and 1. 0: none.
     #[inline(always)]
     pub(crate) const fn control(&self, word: Word) -> u64 {
-        let generation = word.generation() as u64 & 0xff;
-        self.mask as u64 | (self.port as u64) << 32 | generation << 48 | 1 << 56
+        let generation = word.generation() as u64 & GENERATION;
+        self.mask as u64 | (self.port as u64) << 32 | generation << 48 | 1 << 63
     }
 
     /// Its word, if it still leads anywhere (`ip_vs_check_template`); else 0, which no word is.
@@ -84,7 +88,10 @@ impl Template {
     /// Puts it in, or gives the one that leads nowhere another life.
     #[cfg_attr(target_arch = "bpf", inline(never))]
     pub(crate) fn make<T: Tables>(&self, t: &T, slot: u32) -> Admission {
-        let first = Word::new(0, CONN_TEMPLATE, slot);
+        // An earlier template of this key may have gone while connections of a life before its last
+        // lived on: by the time, a generation is not theirs.
+        let generation = self.now >> GENERATION_SHIFT & GENERATION;
+        let first = Word(Word::new(0, CONN_TEMPLATE, slot).0 | generation << 16);
         match t.conn_insert(&self.key, &Conn::new(self.expires, first, 0, 0)) {
             Insert::Done => return Admission(first.0),
             Insert::Full => return Admission::refused(Reason::TableFull),
@@ -116,20 +123,31 @@ impl Template {
     }
 }
 
-/// A connection that a template controls begins, or ends.
+/// A connection that a template controls begins; or it ended, at `until`, when the template may have
+/// been over already: then it had so much more, and more again (`ip_vs_conn_expire`). Reckoned here,
+/// so that it does not matter which of the two the sweep finds first.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-pub(crate) fn count<T: Tables>(t: &T, control: u64, client: u32, d: &Dest, begins: bool) {
+pub(crate) fn count<T: Tables>(t: &T, control: u64, client: u32, d: &Dest, until: u64) {
     let Some(template) = t.conn(&key_of(control, client, d)) else { return };
     let word = Word(template.word.get());
-    if u64::from(word.generation()) & 0xff != control >> 48 & 0xff {
+    if u64::from(word.generation()) & GENERATION != control >> 48 & GENERATION {
         return;
     }
-    if begins {
+    if until == BEGINS {
         template.hop.add(1);
-    } else if template.hop.get() != 0 {
+        return;
+    }
+    if template.hop.get() != 0 {
         template.hop.dec();
     }
+    let over = template.expires.get();
+    if over <= until {
+        template.expires.set(over + ((until - over) / LATER_NS + 1) * LATER_NS);
+    }
 }
+
+/// Of [`count`]: no end at all.
+pub(crate) const BEGINS: u64 = u64::MAX;
 
 /// A connection that a template controls was established (`ip_vs_control_assure_ct`).
 #[cfg_attr(target_arch = "bpf", inline(never))]

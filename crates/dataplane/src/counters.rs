@@ -104,6 +104,8 @@ pub struct ServerCounters {
     pub live: LiveCount,
     /// Packets and bytes.
     pub totals: Totals,
+    /// In slow start: how much of its weight it has, of 64.
+    pub share: Option<u32>,
 }
 
 /// What was counted before counting began anew.

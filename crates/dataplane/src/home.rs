@@ -1,8 +1,11 @@
 //! Where the tables live: what [`Dataplane`](crate::Dataplane) needs of the kernel's maps, or of
 //! memory. Every method is one table's; no order and no policy is known here.
 
+use std::collections::BTreeMap;
+
 use xlvs_datapath::{
     mark::MarkRule,
+    policy::{AccessKey, ClientKey, ServicePolicy},
     tables::{Conn, ConnKey, Dest, Event, Order, Plan, Port, Service, ServiceKey, Settings, Stats},
 };
 
@@ -21,6 +24,8 @@ pub struct Sizes {
     pub dests: u32,
     /// Words of buckets.
     pub buckets: u32,
+    /// Services with limits or timeouts of their own, and one place for none.
+    pub policies: u32,
     /// Interfaces.
     pub ports: u32,
     /// Connection entries.
@@ -102,8 +107,21 @@ pub trait Home {
         budget: usize,
         out: &mut Vec<(ConnKey, Conn)>,
     ) -> Result<Option<Cursor>, Error>;
-    /// Has the data path remove those of `keys` that are due.
-    fn expire(&mut self, keys: &[ConnKey]) -> Result<(), Error>;
+    /// Has the data path remove those of `keys` that are due, or all by force.
+    fn expire(&mut self, keys: &[ConnKey], forced: bool) -> Result<(), Error>;
+
+    /// The lists of clients that may or may not come in.
+    fn access(&self) -> Result<Vec<(AccessKey, u32)>, Error>;
+    /// Writes an entry, or removes it.
+    fn set_access(&mut self, key: &AccessKey, verdict: Option<u32>) -> Result<(), Error>;
+    /// What is set for a service.
+    fn service_policy(&self, index: u32) -> Result<ServicePolicy, Error>;
+    /// Writes it.
+    fn set_service_policy(&mut self, index: u32, policy: &ServicePolicy) -> Result<(), Error>;
+    /// Networks of clients have so many connections, and no others have any.
+    fn set_clients(&mut self, counts: &BTreeMap<ClientKey, u32>) -> Result<(), Error>;
+    /// There are so many connections.
+    fn set_connections(&mut self, count: u64) -> Result<(), Error>;
 
     /// How often each reason was counted.
     fn reason_counts(&self) -> Result<Vec<u64>, Error>;

@@ -13,6 +13,7 @@ mod counters;
 mod error;
 mod home;
 mod kernel;
+mod limits;
 mod memory;
 mod plane;
 mod raw;
@@ -21,7 +22,7 @@ mod sys;
 
 pub use arp::arp_probe;
 pub use compile::{
-    Hop, LeftOut, access, compile_marks, defence_modes, free_pages, ignored, left_out, policy,
+    Hop, LeftOut, access, compile_marks, defence_modes, free_pages, left_out, policy,
     service_policy,
 };
 pub use conns::{Connection, Filter};

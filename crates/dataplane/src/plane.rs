@@ -19,6 +19,7 @@ use crate::{
     compile::{Compiler, DestKey, Write, address, model_service, service_key, socket},
     conns::{self, Connection, Filter},
     counters::{Base, Ledger, ServerCounters, ServiceBase, Totals, WholeCounters, add_by_cpu},
+    home::Cursor,
     sweep::{SweepReport, Sweeper},
 };
 
@@ -57,13 +58,15 @@ pub struct Usage {
 /// The tables of a director and what is known about them.
 #[derive(Debug)]
 pub struct Dataplane<H: Home> {
-    home: H,
-    compiler: Compiler,
+    pub(crate) home: H,
+    pub(crate) compiler: Compiler,
     baselines: Baselines,
     /// Services whose baselines changed since they were asked for.
     rebased: Touched,
     sweeper: Sweeper,
     marks: Vec<MarkRule>,
+    /// Where the walk for suspect connections stands.
+    pub(crate) suspects: Option<Cursor>,
     ledger: Ledger,
 }
 
@@ -74,7 +77,16 @@ impl<H: Home> Dataplane<H> {
         let compiler = Compiler::adopt(&home)?;
         let (rebased, sweeper) = (Touched::new(), Sweeper::default());
         let ledger = Ledger::default();
-        Ok(Self { home, compiler, baselines, rebased, sweeper, marks: Vec::new(), ledger })
+        Ok(Self {
+            home,
+            compiler,
+            baselines,
+            rebased,
+            sweeper,
+            marks: Vec::new(),
+            suspects: None,
+            ledger,
+        })
     }
 
     /// The tables' home.
@@ -109,6 +121,13 @@ impl<H: Home> Dataplane<H> {
         self.carry_out(model, Some(touched))
     }
 
+    /// Services of which servers in slow start have less than the others: to be applied again as
+    /// touched, once a second, for their shares to grow. A server begins its slow start when it
+    /// is added, or gets a weight again, beside others that have one.
+    pub fn ramping(&self) -> Touched {
+        self.compiler.ramping()
+    }
+
     /// The mark rules that packets are to walk: written beside those in force, and then swapped.
     pub fn set_marks(&mut self, entries: &[MarkRule]) -> Result<(), Error> {
         let half = MAX_MARK_ENTRIES / 2;
@@ -141,7 +160,8 @@ impl<H: Home> Dataplane<H> {
             other => other?,
         };
         self.forget_baselines(model, touched);
-        self.write(&writes)
+        self.write(&writes)?;
+        self.enforce(&writes)
     }
 
     /// With an error nothing is as if it had been tried.
@@ -245,7 +265,7 @@ impl<H: Home> Dataplane<H> {
     }
 
     /// When a write fails half way, what is in the tables is the truth to go on from.
-    fn write(&mut self, writes: &[Write]) -> Result<(), Error> {
+    pub(crate) fn write(&mut self, writes: &[Write]) -> Result<(), Error> {
         let done = writes.iter().try_for_each(|w| self.write_one(w));
         if done.is_err() {
             let hops = self.compiler.take_hops();
@@ -259,6 +279,8 @@ impl<H: Home> Dataplane<H> {
         match write {
             Write::Dest(slot, dest) => home.set_dest(*slot, dest),
             Write::Thresholds(slot, upper, lower) => home.set_thresholds(*slot, *upper, *lower),
+            Write::Access(key, verdict) => home.set_access(key, *verdict),
+            Write::Policy(index, policy) => home.set_service_policy(*index, policy),
             Write::ClearStats(slot) => home.clear_stats(*slot),
             Write::Orders(first, orders) => home.set_orders(*first, orders),
             Write::Plan(index, plan) => home.set_plan(*index, plan),
@@ -288,7 +310,8 @@ impl<H: Home> Dataplane<H> {
         let Some(slot) = self.slot(service, server) else { return Ok(ServerCounters::default()) };
         let base = self.baselines.base(service, server).server;
         let totals = Totals::from(self.home.stats_sum(slot)?).since(base);
-        Ok(ServerCounters { live: self.home.live_count(slot)?, totals })
+        let share = service_key(service).and_then(|key| self.compiler.share_of(key, slot));
+        Ok(ServerCounters { live: self.home.live_count(slot)?, totals, share })
     }
 
     /// What a service counts: its servers, past ones too.
@@ -314,7 +337,8 @@ impl<H: Home> Dataplane<H> {
             let now = Totals::from(self.home.stats_sum(slot)?);
             sum += now.since(base.service);
             let live = self.home.live_count(slot)?;
-            counted.insert(server, ServerCounters { live, totals: now.since(base.server) });
+            let share = self.compiler.share_of(key, slot);
+            counted.insert(server, ServerCounters { live, totals: now.since(base.server), share });
         }
         // Noughts for one that is not in the tables.
         let of = |server: &Server| counted.get(&server.key).copied().unwrap_or_default();
@@ -435,6 +459,7 @@ impl<H: Home> Dataplane<H> {
         let mut report = self.sweeper.step(&mut self.home, budget)?;
         if report.finished {
             report.freed = self.reap()?;
+            self.count_connections()?;
         }
         Ok(report)
     }

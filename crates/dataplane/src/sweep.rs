@@ -44,7 +44,7 @@ impl Sweeper {
         // The cursor moves on first: an entry that fails is met again on the next round.
         self.cursor = next;
         for keys in due.chunks(SWEEP_KEYS) {
-            home.expire(keys)?;
+            home.expire(keys, false)?;
         }
         let (seen, due, finished) = (self.seen.len(), due.len(), next.is_none());
         Ok(SweepReport { seen, due, finished, freed: 0 })

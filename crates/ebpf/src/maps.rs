@@ -5,7 +5,7 @@ use core::ffi::c_void;
 use aya_ebpf::{
     Global,
     bindings::{BPF_NOEXIST, bpf_fib_lookup, xdp_md},
-    btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
+    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf, lpm_trie::Key},
     helpers::generated::{
         bpf_fib_lookup as fib_lookup, bpf_get_prandom_u32, bpf_jiffies64, bpf_ktime_get_coarse_ns,
         bpf_loop,
@@ -16,9 +16,11 @@ use xlvs_datapath::{
     Admission, Cell64, Insert, Newcomer, Reason, Round, Route, Tables, VisitOrder,
     conn::Beginning,
     mark::{MAX_MARK_ENTRIES, MarkRule, VisitMark},
+    policy::{AccessKey, Client, ClientKey, MAX_POLICIES, ServicePolicy},
     tables::{
-        CacheEntry, CacheKey, Conn, ConnKey, Dest, EVENT_NEIGHBOUR, Event, Live, Notes, Order,
-        PerCpu, Plan, Port, REASON_COUNTERS, Service, ServiceKey, Settings, Stats,
+        CacheEntry, CacheKey, Conn, ConnKey, Dest, EVENT_NEIGHBOUR, Event, Live,
+        METERS as METERS_COUNT, Notes, Order, PerCpu, Plan, Port, REASON_COUNTERS, Service,
+        ServiceKey, Settings, Stats,
     },
 };
 use xlvs_wire::{Mac, Packet};
@@ -35,6 +37,8 @@ const MAX_PORTS: usize = 1024;
 /// Two hundred tables of mh, or sixteen thousand of sh.
 const MAX_BUCKET_WORDS: usize = 1_048_576;
 const MAX_CACHED: usize = 65_536;
+const MAX_ACCESS: usize = 1_048_576;
+const MAX_CLIENTS: usize = 262_144;
 const EVENT_BYTES: usize = 65_536;
 const BPF_F_NO_PREALLOC: usize = 1;
 /// Userspace counts connections that it moves here from older tables, by atomic additions of its
@@ -64,6 +68,15 @@ static MARKS: Array<MarkRule, MAX_MARK_ENTRIES> = Array::new();
 /// The caches of lblc and lblcr; what was not asked for longest makes room.
 #[btf_map]
 static CACHES: LruHashMap<CacheKey, CacheEntry, MAX_CACHED> = LruHashMap::new();
+#[btf_map]
+static ACCESS: LpmTrie<[u32; 3], u32, MAX_ACCESS> = LpmTrie::new();
+#[btf_map]
+static POLICIES: Array<ServicePolicy, MAX_POLICIES> = Array::new();
+/// Networks of clients; which was not seen for longest makes room.
+#[btf_map]
+static CLIENTS: LruHashMap<ClientKey, Client, MAX_CLIENTS> = LruHashMap::new();
+#[btf_map]
+static METERS: Array<Cell64, METERS_COUNT> = Array::new();
 #[btf_map]
 static PORTS: Array<Port, MAX_PORTS> = Array::new();
 #[btf_map]
@@ -438,8 +451,52 @@ impl<P: Place> Tables for Maps<P> {
         begin_apart(beginning, dest)
     }
     #[inline(always)]
+    fn access(&self, key: &AccessKey) -> u32 {
+        let scope = key.scope.pack();
+        let data = [scope as u32, (scope >> 32) as u32, key.addr];
+        match ACCESS.get(&Key::new(key.prefix_len, data)) {
+            Some(verdict) => *verdict,
+            None => 0,
+        }
+    }
+    #[inline(always)]
+    fn service_policy(&self, index: u32) -> Option<&ServicePolicy> {
+        POLICIES.get(index)
+    }
+    #[inline(always)]
+    fn with_client<V>(&self, key: &ClientKey, look: impl FnOnce(&Client) -> V) -> Option<V> {
+        // SAFETY: an element that makes room for another stays readable; its count is then another
+        // network's, by one.
+        unsafe { CLIENTS.get(key) }.map(look)
+    }
+    #[inline(always)]
+    fn client_insert(&self, key: &ClientKey) {
+        let _ = CLIENTS.insert(key, &Client::default(), BPF_NOEXIST as u64);
+    }
+    #[inline(always)]
+    fn meter(&self, which: u32) -> Option<&Cell64> {
+        METERS.get(which)
+    }
+    #[inline(always)]
+    fn gate(&self, client: u32, now: u64, of: u64, policy: u32) -> u32 {
+        pass_gate(client, now, of, policy)
+    }
+    #[inline(always)]
+    fn tally(&self, slot: u32, client: u32, begins: bool) {
+        tally_connection(slot, client, u32::from(begins));
+    }
+    #[inline(always)]
+    fn own_timeout(&self, slot: u32, index: u32) -> u64 {
+        services_timeout(slot, index)
+    }
+    #[inline(always)]
     fn weigh(&self, slot: u32, begins: bool) {
-        weigh_server(slot, u32::from(begins));
+        // A function's stack is short, and so is what it may call.
+        if self.0.cpu().is_some() {
+            weigh_server(slot, u32::from(begins));
+        } else {
+            xlvs_datapath::conn::weigh(self, slot, begins);
+        }
     }
     #[inline(always)]
     fn is_overloaded(&self, slot: u32) -> bool {
@@ -476,6 +533,25 @@ pub(crate) extern "C" fn is_server_overloaded(slot: u32) -> u32 {
         Some(live) => live.overloaded.get(),
         None => 0,
     }
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn pass_gate(client: u32, now: u64, of: u64, policy: u32) -> u32 {
+    xlvs_datapath::gate(&Maps(Function), client, now, of, policy)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn tally_connection(slot: u32, client: u32, begins: u32) -> u32 {
+    xlvs_datapath::tally(&Maps(Function), slot, client, begins != 0);
+    0
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn services_timeout(slot: u32, index: u32) -> u64 {
+    xlvs_datapath::own_timeout(&Maps(Function), slot, index)
 }
 
 // For the careful way: each step a function that the verifier walks once.

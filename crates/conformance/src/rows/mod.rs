@@ -1,6 +1,7 @@
 //! Packet rows: what is given, the frame, and the whole frame that must come out.
 
 mod answers;
+mod gate;
 mod headers;
 mod life;
 mod limits;
@@ -11,7 +12,7 @@ mod states;
 mod sweep;
 
 pub use sweep::{Sweep, sweeps};
-use xlvs_datapath::{Reason, tables::ConnKey};
+use xlvs_datapath::{Reason, policy::ClientKey, tables::ConnKey};
 
 use crate::{
     Action, CLIENT, DIRECTOR, GATEWAY, Given, L4, NOW, OTHER_PORT, Outer, Packet, Ran, SECOND,
@@ -80,6 +81,10 @@ pub enum Then {
     Entries(usize),
     /// The server in this slot has so many active and inactive connections.
     Live(u32, u32, u32),
+    /// A network of clients has so many connections.
+    Client(ClientKey, u32),
+    /// A meter shows this.
+    Meter(u32, u64),
     /// It gets no more connections, or it does, by its thresholds.
     Overloaded(u32, bool),
     /// It has counted connections, packets and bytes from clients, packets and bytes to them.
@@ -96,6 +101,7 @@ pub fn all() -> Vec<Row> {
         messages::rows(),
         answers::rows(),
         life::rows(),
+        gate::rows(),
         limits::rows(),
     ]
     .concat()
@@ -194,6 +200,14 @@ impl Then {
             Self::Live(slot, active, inactive) => {
                 let is = after.live[*slot as usize];
                 (is == (*active, *inactive), format!("{is:?}"))
+            }
+            Self::Client(key, n) => {
+                let is = after.clients.get(key).map(|client| client.0);
+                (is == Some(*n), format!("{is:?}"))
+            }
+            Self::Meter(which, n) => {
+                let is = after.meters[*which as usize];
+                (is == *n, is.to_string())
             }
             Self::Overloaded(slot, wanted) => {
                 let is = after.overloaded[*slot as usize];

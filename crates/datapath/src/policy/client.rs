@@ -46,6 +46,12 @@ impl ServicePolicy {
         }
     }
 
+    /// Some timeout is its own.
+    #[inline(always)]
+    pub const fn has_timeouts(&self) -> bool {
+        self.timeouts[0] | self.timeouts[1] | self.timeouts[2] != 0
+    }
+
     /// Clients are counted.
     #[inline(always)]
     pub const fn counts_clients(&self) -> bool {
@@ -73,7 +79,7 @@ impl ClientKey {
 
 /// What a network of clients has.
 #[repr(C)]
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Client {
     /// When its share of the rate is whole again: see [`take`].
     pub whole_at: Cell64,
@@ -104,6 +110,9 @@ pub const fn take(whole_at: u64, now: u64, interval: u64, burst: u64) -> Option<
     let next = from.wrapping_add(interval);
     if next.wrapping_sub(now) > burst { None } else { Some(next) }
 }
+
+/// Services that may have a [`ServicePolicy`], and one place for none.
+pub const MAX_POLICIES: usize = 16_384;
 
 /// In a second.
 pub const NANOSECONDS: u64 = 1_000_000_000;

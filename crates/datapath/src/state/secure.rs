@@ -11,12 +11,11 @@ use super::{BARE, CL, CW, Direction, ES, Event, FW, LA, LI, NO, SAME, SR, SS, SY
 /// The state after a segment, under `secure_tcp`.
 #[inline(always)]
 pub const fn next(direction: Direction, event: Event, state: u8) -> u8 {
-    // Masked as in the normal table.
-    NEXT[direction.0 as usize & 3][event.0 as usize & 7][state as usize & 15]
+    super::next_in(1, direction, event, state)
 }
 
-/// In `.rodata`: by direction, event (syn, fin, ack, rst, none, datagram) and state.
-static NEXT: [[[u8; 16]; 8]; 4] = [
+/// By direction, event (syn, fin, ack, rst, none, datagram) and state.
+pub(super) const ROWS: [[[u8; 16]; 8]; 4] = [
     [
         // NO ES SS SR FW TW CL CW LA LI SA
         [SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SA, NO, NO, NO, NO, NO],

@@ -34,18 +34,6 @@ pub fn left_out(model: &Model) -> Vec<LeftOut> {
     list
 }
 
-/// What of `model` is in the tables but for a part of what was asked for.
-pub fn ignored(model: &Model) -> Vec<LeftOut> {
-    let mut list = Vec::new();
-    for service in model.services.iter().filter(|service| forwarded(service).is_ok()) {
-        if service.tuning.slow_start_s != 0 {
-            let why = "slow start".into();
-            list.push(LeftOut { service: service.key, server: None, why });
-        }
-    }
-    list
-}
-
 /// The key in the tables and the scheduler of a service that is forwarded, or why it is not.
 pub(super) fn forwarded(
     service: &Service,
@@ -80,30 +68,9 @@ pub(super) fn forwarded_to(server: &Server) -> Result<(), String> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-    use xlvs_model::{Change, Persistence, Scheduler, Terms, Tuning, TunnelChecksum};
+    use xlvs_model::{Change, Persistence, Scheduler, Terms, TunnelChecksum};
 
     use super::*;
-
-    #[test]
-    fn what_is_ignored_is_told() {
-        let mut model = Model::default();
-        let service = "tcp:10.0.0.1:80".parse().unwrap();
-        let server = Server::new("10.1.0.1:80".parse().unwrap(), Method::Route, 1);
-        let tuning = Tuning { slow_start_s: 9, ..Tuning::default() };
-        for change in [
-            Change::AddService { service, terms: Scheduler::Wlc.into() },
-            Change::AddServer { service, server },
-            Change::TuneService { service, tuning },
-        ] {
-            model.apply(&change).unwrap();
-        }
-        let entry = |server, why: &str| LeftOut { service, server, why: why.into() };
-        assert_eq!(ignored(&model), [entry(None, "slow start")]);
-        assert_eq!(left_out(&model), []);
-        let terms = Scheduler::None.into();
-        model.apply(&Change::EditService { service, terms }).unwrap();
-        assert_eq!(ignored(&model), [], "what is not forwarded at all is told of as such");
-    }
 
     #[test]
     fn what_is_left_out_is_told() {

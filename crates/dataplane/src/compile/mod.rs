@@ -8,10 +8,12 @@
 mod hops;
 mod keys;
 mod leave;
+mod limits;
 mod marks;
 mod room;
 mod settings;
 mod slots;
+mod slow;
 mod terms;
 mod translate;
 mod undo;
@@ -21,9 +23,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use xlvs_datapath::{
     Cell64,
     mark::MAX_MARK_ENTRIES,
+    policy::{AccessKey, ServicePolicy},
     tables::{
         DEST_AVAILABLE, DEST_QUIESCED, Dest, MARK_PROTOCOL, Order, Plan, Port, SETTING_ALL_PORTS,
-        SETTING_CAREFUL, Service, ServiceKey, Settings,
+        Service, ServiceKey, Settings,
     },
 };
 use xlvs_model::{Model, Server, ServerKey, Touched};
@@ -34,14 +37,16 @@ pub(crate) use self::keys::{
 };
 pub use self::{
     hops::Hop,
-    leave::{LeftOut, ignored, left_out},
+    leave::{LeftOut, left_out},
     marks::compile_marks,
     settings::{access, defence_modes, free_pages, policy, service_policy},
 };
 use self::{
     keys::marker,
+    limits::{Limits, with_care},
     room::Room,
     slots::Slots,
+    slow::{Listed, Ramped, ramped},
     translate::{Old, state_for},
     undo::Undo,
 };
@@ -53,6 +58,8 @@ pub(crate) enum Write {
     Dest(u32, Dest),
     ClearStats(u32),
     Thresholds(u32, u32, u32),
+    Access(AccessKey, Option<u32>),
+    Policy(u32, ServicePolicy),
     Orders(u32, Vec<Order>),
     Plan(u32, Plan),
     Service(ServiceKey, Option<Service>),
@@ -78,8 +85,13 @@ pub(crate) struct Compiler {
     all_ports: Undo<ServiceKey, ()>,
     /// The last weights of servers that were not 0, by slot: mh goes by them.
     last_weights: Undo<u32, u32>,
+    /// When servers in slow start came back, in whole seconds of the clock, by slot.
+    ramps: Undo<u32, u64>,
+    /// Services with servers that have less than others for it.
+    ramping: Undo<ServiceKey, ()>,
     /// Upper and lower thresholds of servers that have some, by slot.
     thresholds: Undo<u32, (u32, u32)>,
+    limits: Limits,
     settings: Settings,
     /// The settings before the change under way.
     before: Settings,
@@ -93,12 +105,15 @@ struct Installed {
     service: Service,
     first: u32,
     orders: Vec<Order>,
+    /// Shares of the servers in slow start; empty while nobody ramps, None: not known, since
+    /// somebody else wrote it.
+    shares: Option<Vec<u32>>,
 }
 
 /// A list to be, and whether a server of it was edited (which wrr notices even if no weight
 /// changed).
 struct List {
-    orders: Vec<Order>,
+    listed: Vec<Listed>,
     edited: bool,
 }
 
@@ -106,6 +121,8 @@ struct List {
 struct Wanted<'a> {
     scheduler: Scheduler,
     service: Service,
+    slow_start_s: u32,
+    policy: Option<ServicePolicy>,
     servers: &'a [Server],
 }
 
@@ -114,7 +131,19 @@ impl<'a> Wanted<'a> {
     fn of(service: &'a xlvs_model::Service) -> Option<(ServiceKey, Self)> {
         let (key, scheduler) = leave::forwarded(service).ok()?;
         let element = terms::element(service, scheduler);
-        Some((key, Self { scheduler, service: element, servers: &service.servers }))
+        let slow_start_s = service.tuning.slow_start_s;
+        let policy = service_policy(service);
+        let servers = &service.servers;
+        Some((key, Self { scheduler, service: element, slow_start_s, policy, servers }))
+    }
+
+    /// The table of buckets in force was made for these shares; what else they change shows in the
+    /// list.
+    fn is_shared(&self, old: &Installed, shares: &[u32]) -> bool {
+        match &old.shares {
+            Some(known) => known == shares,
+            None => self.slow_start_s == 0 || !terms::has_table(self.scheduler),
+        }
     }
 }
 
@@ -132,7 +161,10 @@ impl Compiler {
             buckets: Room::new(sizes.buckets),
             all_ports: Undo::default(),
             last_weights: Undo::default(),
+            ramps: Undo::default(),
+            ramping: Undo::default(),
             thresholds: Undo::default(),
+            limits: Limits::adopt(home)?,
             settings,
             before: settings,
             hops: HashMap::new(),
@@ -153,7 +185,7 @@ impl Compiler {
             this.plans.claim(service.plan, 1);
             this.orders.claim(plan.first, plan.count);
             this.buckets.claim(service.table, terms::words(service.buckets));
-            let installed = Installed { service, first: plan.first, orders };
+            let installed = Installed { service, first: plan.first, orders, shares: None };
             this.note_service(key, installed);
         }
         Ok(this)
@@ -195,7 +227,10 @@ impl Compiler {
         self.buckets.begin(now);
         self.all_ports.begin();
         self.thresholds.begin();
+        self.limits.begin(now);
         self.last_weights.begin();
+        self.ramps.begin();
+        self.ramping.begin();
         self.before = self.settings;
     }
 
@@ -209,7 +244,10 @@ impl Compiler {
         self.buckets.commit();
         self.all_ports.commit();
         self.thresholds.commit();
+        self.limits.commit();
         self.last_weights.commit();
+        self.ramps.commit();
+        self.ramping.commit();
     }
 
     /// Takes it back.
@@ -222,7 +260,10 @@ impl Compiler {
         self.buckets.roll_back();
         self.all_ports.roll_back();
         self.thresholds.roll_back();
+        self.limits.roll_back();
         self.last_weights.roll_back();
+        self.ramps.roll_back();
+        self.ramping.roll_back();
         self.settings = self.before;
     }
 
@@ -237,12 +278,17 @@ impl Compiler {
         mut state_of: impl FnMut(u32) -> Result<u64, Error>,
     ) -> Result<Vec<Write>, Error> {
         let mut writes = Vec::new();
-        let (wanted, gone) = self.scope(model, touched);
+        let (mut wanted, gone) = self.scope(model, touched);
         self.check_services(&wanted)?;
+        self.limits.settle_access(model, &mut writes);
+        for (key, wanted) in &mut wanted {
+            let service = &mut wanted.service;
+            self.limits.settle_policy(*key, wanted.policy, service, now, &mut writes)?;
+        }
         self.settle_terms(model, &mut writes);
         let before = self.named(wanted.keys().chain(&gone));
         for (key, wanted) in &wanted {
-            let list = self.list(*key, wanted.servers, &mut writes)?;
+            let list = self.list(*key, wanted, now, &mut writes)?;
             if has_address(*key) && !self.addresses.contains_key(&key.addr) {
                 writes.push(Write::Service(marker(key.addr), Some(NO_SERVICE)));
             }
@@ -304,7 +350,8 @@ impl Compiler {
     fn settle_terms(&mut self, model: &Model, writes: &mut Vec<Write>) {
         let before = self.settings;
         self.settings.timeouts = keys::timeouts(&model.timeouts);
-        self.settings.policy = policy(model, i64::MAX);
+        self.settings.policy = policy(model, self.limits.free_pages);
+        self.settings = with_care(self.settings);
         if self.settings != before {
             writes.push(Write::Settings(self.settings));
         }
@@ -326,10 +373,13 @@ impl Compiler {
     fn list(
         &mut self,
         key: ServiceKey,
-        servers: &[Server],
+        wanted: &Wanted<'_>,
+        now: u64,
         writes: &mut Vec<Write>,
     ) -> Result<List, Error> {
-        let mut list = List { orders: Vec::with_capacity(servers.len()), edited: false };
+        let Wanted { slow_start_s, servers, .. } = *wanted;
+        let served = self.served(key, slow_start_s);
+        let mut list = List { listed: Vec::with_capacity(servers.len()), edited: false };
         for server in servers.iter().filter(|server| leave::forwarded_to(server).is_ok()) {
             let Some(dest_key) = DestKey::new(key, &server.key) else { continue };
             let slot = if let Some(slot) = self.slots.find(&dest_key) {
@@ -352,7 +402,9 @@ impl Compiler {
             if server.weight != 0 {
                 self.last_weights.insert(slot, server.weight);
             }
-            list.orders.push(Order::new(slot, server.weight, server.upper != 0));
+            let (weight, limited) = (server.weight, server.upper != 0);
+            let share = self.ramp(slot, weight, slow_start_s, &served, now);
+            list.listed.push(Listed { slot, weight, limited, share });
         }
         Ok(list)
     }
@@ -392,18 +444,19 @@ impl Compiler {
         &mut self,
         key: ServiceKey,
         wanted: &Wanted<'_>,
-        list: List,
+        mut list: List,
         now: u64,
         state_of: &mut impl FnMut(u32) -> Result<u64, Error>,
         writes: &mut Vec<Write>,
     ) -> Result<(), Error> {
         let old = self.services.get(&key).cloned();
-        let orders = list.orders;
-        let scheduler = wanted.scheduler;
+        let Ramped { scheduler, orders, shares } = ramped(wanted.scheduler, &mut list.listed);
+        let word = wanted.service.scheduler & !0xff | scheduler as u32;
+        let element = Service { scheduler: word, ..wanted.service };
         if let Some(old) = &old {
             let Service { plan, table, buckets, .. } = old.service;
-            let same = old.service == Service { plan, table, buckets, ..wanted.service };
-            let same = same && old.orders == orders;
+            let same = old.service == Service { plan, table, buckets, ..element };
+            let same = same && old.orders == orders && wanted.is_shared(old, &shares);
             if same && !(list.edited && scheduler == Scheduler::Wrr) {
                 return Ok(());
             }
@@ -423,8 +476,9 @@ impl Compiler {
         };
         let weights = Weights::of(orders.iter().map(Order::weight));
         let (divisor, max_weight) = (weights.divisor, weights.max);
-        let (words, buckets) = terms::table(scheduler, &orders, &self.slots, &self.last_weights)
-            .ok_or(Error::Full { table: "servers of a service by mh", room: MH_BUCKETS })?;
+        let (words, buckets) =
+            terms::table(scheduler, &list.listed, &self.slots, &self.last_weights)
+                .ok_or(Error::Full { table: "servers of a service by mh", room: MH_BUCKETS })?;
         let length = terms::words(buckets);
         let no_room = Error::Full { table: "buckets of schedulers", room: self.sizes.buckets };
         let table = self.buckets.take(length, now).ok_or(no_room)?;
@@ -436,16 +490,21 @@ impl Compiler {
         }
         let state = Cell64::new(state);
         writes.push(Write::Plan(plan, Plan { state, first, count, divisor, max_weight }));
-        let service = Service { plan, table, buckets, ..wanted.service };
+        let service = Service { plan, table, buckets, ..element };
         writes.push(Write::Service(key, Some(service)));
         if let Some(old) = old {
             self.give_back(&old, now);
         }
-        self.note_service(key, Installed { service, first, orders });
+        self.note_service(key, Installed { service, first, orders, shares: Some(shares) });
         Ok(())
     }
 
     fn note_service(&mut self, key: ServiceKey, installed: Installed) {
+        if installed.shares.as_ref().is_some_and(|shares| !shares.is_empty()) {
+            self.ramping.insert(key, ());
+        } else {
+            self.ramping.remove(&key);
+        }
         if self.services.insert(key, installed).is_none() && has_address(key) {
             if key.port == 0 || key.port == FTP.to_be() {
                 self.all_ports.insert(key, ());
@@ -465,9 +524,11 @@ impl Compiler {
         let mut bare = Vec::new();
         for key in gone {
             writes.push(Write::Service(*key, None));
+            self.limits.forget(*key, now);
             if let Some(old) = self.services.remove(key) {
                 self.give_back(&old, now);
             }
+            self.ramping.remove(key);
             if !has_address(*key) {
                 continue;
             }
@@ -486,6 +547,7 @@ impl Compiler {
     /// Destinations that no list names any more: their connections see it by a flag.
     fn retire(&mut self, slots: &BTreeSet<u32>, writes: &mut Vec<Write>) {
         for slot in slots {
+            self.ramps.remove(slot);
             let Some(old) = self.slots.get(*slot).map(|entry| entry.dest) else { continue };
             let dest = Dest { flags: old.flags & !DEST_AVAILABLE, ..old };
             if self.slots.set(*slot, dest) {
@@ -518,9 +580,24 @@ impl Compiler {
         const HALF: u32 = (MAX_MARK_ENTRIES / 2) as u32;
         let first = if self.settings.marks >> 16 == 0 { HALF } else { 0 };
         self.settings.marks = if count == 0 { first << 16 } else { first << 16 | count };
-        let careful = if count == 0 { 0 } else { SETTING_CAREFUL };
-        self.settings.flags = self.settings.flags & !SETTING_CAREFUL | careful;
+        self.settings = with_care(self.settings);
         vec![Write::Settings(self.settings)]
+    }
+
+    /// So many pages of memory are free: what the defences then ask of packets.
+    pub(crate) fn settle_defence(&mut self, model: &Model, free_pages: i64) -> Vec<Write> {
+        let mut writes = Vec::new();
+        self.limits.free_pages = free_pages;
+        self.settle_terms(model, &mut writes);
+        writes
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Routes or neighbours changed.

@@ -1,15 +1,13 @@
 //! A service's terms as the tables have them, and the tables of buckets of the schedulers that hash.
 
-use xlvs_datapath::tables::{
-    BUCKETS_IN_WORD, Order, SERVICE_ONE_PACKET, SERVICE_PERSISTENT, Service,
-};
+use xlvs_datapath::tables::{BUCKETS_IN_WORD, SERVICE_ONE_PACKET, SERVICE_PERSISTENT, Service};
 use xlvs_model::ClientMask;
 use xlvs_sched::{
-    FULL, Kind, Scheduler,
+    Kind, Scheduler,
     build::{self, Member},
 };
 
-use super::{slots::Slots, undo::Undo};
+use super::{slots::Slots, slow::Listed, undo::Undo};
 
 /// The element of a service, but for where its lists lie.
 pub(super) fn element(service: &xlvs_model::Service, scheduler: Scheduler) -> Service {
@@ -34,29 +32,35 @@ pub(super) const fn words(buckets: u32) -> u32 {
     buckets.div_ceil(BUCKETS_IN_WORD)
 }
 
+/// The scheduler looks into a table of buckets.
+pub(super) const fn has_table(scheduler: Scheduler) -> bool {
+    matches!(scheduler.kind(), Kind::Table | Kind::Bounded)
+}
+
 /// The scheduler's table, and how many buckets it has; None: it cannot hold so many servers. Empty
 /// for schedulers without one.
 pub(super) fn table(
     scheduler: Scheduler,
-    orders: &[Order],
+    listed: &[Listed],
     slots: &Slots,
     last_weights: &Undo<u32, u32>,
 ) -> Option<(Vec<u64>, u32)> {
-    if !matches!(scheduler.kind(), Kind::Table | Kind::Bounded) {
+    if !has_table(scheduler) {
         return Some((Vec::new(), 0));
     }
-    let member = |order: &Order| {
-        let (addr, port) = slots.get(order.slot).map_or((0, 0), |s| (s.dest.addr, s.dest.port));
-        let last = last_weights.get(&order.slot).copied().unwrap_or(0);
+    let member = |server: &Listed| {
+        let Listed { slot, weight, share, .. } = *server;
+        let (addr, port) = slots.get(slot).map_or((0, 0), |s| (s.dest.addr, s.dest.port));
+        let last = last_weights.get(&slot).copied().unwrap_or(0);
         Member {
             address: u32::from_be(addr),
             port: u16::from_be(port),
-            weight: order.weight(),
-            last_weight: if order.weight() == 0 { last } else { order.weight() },
-            share: FULL,
+            weight,
+            last_weight: if weight == 0 { last } else { weight },
+            share,
         }
     };
-    let members: Vec<Member> = orders.iter().map(member).collect();
+    let members: Vec<Member> = listed.iter().map(member).collect();
     let positions = build::table(scheduler, &members)?;
     let pack = |four: &[u16]| {
         four.iter().rev().fold(0, |word, &position| word << 16 | u64::from(position))

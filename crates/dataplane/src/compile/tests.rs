@@ -141,6 +141,8 @@ fn word(write: &Write) -> &'static str {
         Write::Dest(..) => "dest",
         Write::ClearStats(_) => "clear",
         Write::Thresholds(..) => "thresholds",
+        Write::Access(..) => "access",
+        Write::Policy(..) => "policy",
         Write::Orders(..) => "orders",
         Write::Plan(..) => "plan",
         Write::Buckets(..) => "buckets",
@@ -155,6 +157,7 @@ fn word(write: &Write) -> &'static str {
     }
 }
 
+mod slow;
 mod touched;
 
 const WEB: &str = "tcp:10.0.0.1:80";
@@ -345,8 +348,16 @@ fn timeouts_by_index() {
 
 #[test]
 fn a_full_table_changes_nothing() {
-    let sizes =
-        Sizes { services: 4, plans: 8, orders: 16, dests: 1, buckets: 64, ports: 2, conns: 1 };
+    let sizes = Sizes {
+        services: 4,
+        plans: 8,
+        orders: 16,
+        dests: 1,
+        buckets: 64,
+        policies: 4,
+        ports: 2,
+        conns: 1,
+    };
     let mut lab = Lab::sized(Memory::new(sizes));
     lab.make(&["A tcp:10.0.0.1:80 rr", "a tcp:10.0.0.1:80 10.1.0.1:80"]);
     let before = lab.seen(WEB);
@@ -475,7 +486,7 @@ proptest! {
     fn tables_say_what_the_model_says(
         steps in prop::collection::vec((lines(), any::<bool>(), 0u64..3), 1..60),
     ) {
-        let sizes = Sizes { services: 64, plans: 256, orders: 1024, dests: 64, buckets: 65536, ports: 1, conns: 1 };
+        let sizes = Sizes { services: 64, plans: 256, orders: 1024, dests: 64, buckets: 65536, policies: 4, ports: 1, conns: 1 };
         let mut lab = Lab::sized(Memory::new(sizes));
         let mut now = 0;
         for (line, restart, pause) in steps {

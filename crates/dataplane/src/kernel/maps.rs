@@ -1,14 +1,15 @@
 //! The tables as BPF maps.
 
-use std::{io, path::Path};
+use std::{collections::BTreeMap, io, path::Path};
 
 use aya::maps::{Map as AyaMap, MapData, RingBuf};
 use xlvs_datapath::{
     Reason, SWEEP_KEYS,
     mark::MarkRule,
+    policy::{AccessKey, Client, ClientKey, ServicePolicy},
     tables::{
-        Conn, ConnKey, Dest, Event, Live, Order, PerCpu, Plan, Port, Service, ServiceKey, Settings,
-        Stats,
+        Conn, ConnKey, Dest, Event, Live, METER_CONNECTIONS, Order, PerCpu, Plan, Port, Service,
+        ServiceKey, Settings, Stats,
     },
 };
 
@@ -22,7 +23,7 @@ use crate::{
 };
 
 /// The maps of a director, by the names of the object and of their pins.
-pub(super) const NAMES: [&str; 19] = [
+pub(super) const NAMES: [&str; 23] = [
     "SETTINGS",
     "SERVICES",
     "PLANS",
@@ -30,6 +31,10 @@ pub(super) const NAMES: [&str; 19] = [
     "BUCKETS",
     "MARKS",
     "CACHES",
+    "ACCESS",
+    "POLICIES",
+    "CLIENTS",
+    "METERS",
     "DESTS",
     "LIVE",
     "STATS",
@@ -54,6 +59,10 @@ pub(super) struct Maps {
     pub(super) orders: Map,
     pub(super) buckets: Map,
     pub(super) marks: Map,
+    pub(super) access: Map,
+    pub(super) policies: Map,
+    pub(super) clients: Map,
+    pub(super) meters: Map,
     pub(super) dests: Map,
     pub(super) live: Map,
     pub(super) view: LiveView,
@@ -89,6 +98,10 @@ impl Maps {
             orders: open("ORDERS")?,
             buckets: open("BUCKETS")?,
             marks: open("MARKS")?,
+            access: open("ACCESS")?,
+            policies: open("POLICIES")?,
+            clients: open("CLIENTS")?,
+            meters: open("METERS")?,
             dests: open("DESTS")?,
             live,
             view,
@@ -112,6 +125,10 @@ impl Maps {
             ("ORDERS", &self.orders, 4, size_of::<Order>()),
             ("BUCKETS", &self.buckets, 4, 8),
             ("MARKS", &self.marks, 4, size_of::<MarkRule>()),
+            ("ACCESS", &self.access, size_of::<AccessKey>(), 4),
+            ("POLICIES", &self.policies, 4, size_of::<ServicePolicy>()),
+            ("CLIENTS", &self.clients, size_of::<ClientKey>(), size_of::<Client>()),
+            ("METERS", &self.meters, 4, 8),
             ("DESTS", &self.dests, 4, size_of::<Dest>()),
             ("LIVE", &self.live, 4, size_of::<Live>()),
             ("STATS", &self.stats, 4, size_of::<Stats>()),
@@ -178,6 +195,7 @@ impl Home for Kernel {
             orders: m.orders.info.max_entries,
             dests: m.dests.info.max_entries,
             buckets: m.buckets.info.max_entries,
+            policies: m.policies.info.max_entries,
             ports: m.ports.info.max_entries,
             conns: m.conns.info.max_entries,
         }
@@ -315,8 +333,59 @@ impl Home for Kernel {
         out.extend(keys.zip(values).take(n));
         Ok(next)
     }
-    fn expire(&mut self, keys: &[ConnKey]) -> Result<(), Error> {
-        keys.chunks(SWEEP_KEYS).try_for_each(|keys| run_sweep(&self.ebpf, keys).map(drop))
+    fn expire(&mut self, keys: &[ConnKey], forced: bool) -> Result<(), Error> {
+        keys.chunks(SWEEP_KEYS).try_for_each(|keys| run_sweep(&self.ebpf, keys, forced).map(drop))
+    }
+    fn access(&self) -> Result<Vec<(AccessKey, u32)>, Error> {
+        let map = &self.maps.access;
+        let mut out = Vec::new();
+        for key in map.keys().map_err(failed("listing the lists of clients"))? {
+            let mut value = vec![0; map.value_size()];
+            let found =
+                map.lookup(&key, &mut value).map_err(failed("reading a list of clients"))?;
+            if found && let (Some(key), Some(value)) = (read(&key), read(&value)) {
+                out.push((key, value));
+            }
+        }
+        Ok(out)
+    }
+    fn set_access(&mut self, key: &AccessKey, verdict: Option<u32>) -> Result<(), Error> {
+        let map = &self.maps.access;
+        let full = |e: io::Error| match e.raw_os_error() {
+            Some(libc::ENOSPC) => {
+                Error::Full { table: "lists of clients", room: map.info.max_entries }
+            }
+            _ => Error::system("writing a list of clients", e),
+        };
+        match verdict {
+            Some(verdict) => map.update(bytes_of(key), bytes_of(&verdict), 0).map_err(full),
+            None => map.delete(bytes_of(key)).map_err(failed("writing a list of clients")),
+        }
+    }
+    fn service_policy(&self, index: u32) -> Result<ServicePolicy, Error> {
+        get(&self.maps.policies, index, "reading a service's limits")
+    }
+    fn set_service_policy(&mut self, index: u32, policy: &ServicePolicy) -> Result<(), Error> {
+        set(&self.maps.policies, &index, policy, "writing a service's limits")
+    }
+    fn set_clients(&mut self, counts: &BTreeMap<ClientKey, u32>) -> Result<(), Error> {
+        let (map, what) = (&self.maps.clients, "counting clients");
+        for key in map.keys().map_err(failed(what))? {
+            match map.delete(&key) {
+                // The kernel makes room of its own accord, too.
+                Err(e) if e.raw_os_error() != Some(libc::ENOENT) => return Err(failed(what)(e)),
+                _ => {}
+            }
+        }
+        for (key, count) in counts {
+            let client = Client::default();
+            client.connections.set(*count);
+            set(map, key, &client, what)?;
+        }
+        Ok(())
+    }
+    fn set_connections(&mut self, count: u64) -> Result<(), Error> {
+        set(&self.maps.meters, &METER_CONNECTIONS, &count, "counting connections")
     }
     fn reason_counts(&self) -> Result<Vec<u64>, Error> {
         let cpu = &self.maps.cpu;

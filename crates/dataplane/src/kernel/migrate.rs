@@ -94,6 +94,9 @@ pub(super) fn begin(kernel: &mut Kernel, older: Older) -> Result<Option<Older>, 
     copy_array(&old.orders, &new.orders)?;
     copy_array(&old.buckets, &new.buckets)?;
     copy_array(&old.marks, &new.marks)?;
+    copy_hash(&old.access, &new.access)?;
+    copy_array(&old.policies, &new.policies)?;
+    copy_hash(&old.clients, &new.clients)?;
     copy_array(&old.plans, &new.plans)?;
     copy_hash(&old.services, &new.services)?;
     copy_counters(&old, new)?;

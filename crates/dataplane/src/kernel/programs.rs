@@ -146,9 +146,10 @@ fn chain(e: &dyn std::error::Error) -> String {
     text
 }
 
-/// Has BPF expire those of `keys` that are due; how many were removed.
-pub(super) fn run_sweep(ebpf: &Ebpf, keys: &[ConnKey]) -> Result<u32, Error> {
+/// Has BPF expire those of `keys` that are due, or all by force; how many were removed.
+pub(super) fn run_sweep(ebpf: &Ebpf, keys: &[ConnKey], forced: bool) -> Result<u32, Error> {
     let mut frame = vec![0u8; ETHERNET];
+    frame[0] = u8::from(forced);
     for key in keys {
         frame.extend_from_slice(bytes_of(key));
     }

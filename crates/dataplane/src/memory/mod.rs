@@ -6,16 +6,17 @@ mod tables;
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
 use xlvs_datapath::{
     Cell64, Reason, Route,
     mark::{MAX_MARK_ENTRIES, MarkRule},
+    policy::{AccessKey, Client, ClientKey, ServicePolicy},
     tables::{
-        CacheEntry, CacheKey, Conn, ConnKey, Dest, Event, Live, Notes, Order, Plan, Port, Service,
-        ServiceKey, Settings, Stats,
+        CacheEntry, CacheKey, Conn, ConnKey, Dest, Event, Live, METER_CONNECTIONS, METERS, Notes,
+        Order, Plan, Port, Service, ServiceKey, Settings, Stats,
     },
 };
 
@@ -49,6 +50,10 @@ pub struct Memory {
     conns: RefCell<HashMap<ConnKey, Arc<Conn>>>,
     reasons: Vec<Cell64>,
     limiter: Cell64,
+    access: BTreeMap<AccessKey, u32>,
+    policies: Vec<ServicePolicy>,
+    clients: RefCell<HashMap<ClientKey, Arc<Client>>>,
+    meters: [Cell64; METERS],
     events: RefCell<Vec<Event>>,
     routes: HashMap<u32, Route>,
     route: Route,
@@ -63,6 +68,7 @@ impl Default for Memory {
             orders: 256,
             dests: 128,
             buckets: 16384,
+            policies: 64,
             ports: 16,
             conns: 1024,
         };
@@ -93,6 +99,10 @@ impl Memory {
             conns: RefCell::default(),
             reasons: Reason::ALL.iter().map(|_| Cell64::new(0)).collect(),
             limiter: Cell64::new(0),
+            access: BTreeMap::new(),
+            policies: vec![ServicePolicy::default(); sizes.policies as usize],
+            clients: RefCell::default(),
+            meters: [const { Cell64::new(0) }; METERS],
             events: RefCell::default(),
             routes: HashMap::new(),
             route: Route::None,
@@ -122,6 +132,13 @@ impl Memory {
     /// Puts a connection in or replaces it, without counting it.
     pub fn set_conn(&mut self, key: ConnKey, conn: Conn) {
         self.conns.get_mut().insert(key, Arc::new(conn));
+    }
+
+    /// Networks of clients: their connections, and when their share of the rate is whole.
+    pub fn clients(&self) -> BTreeMap<ClientKey, (u32, u64)> {
+        let clients = self.clients.borrow();
+        let numbers = |client: &Client| (client.connections.get(), client.whole_at.get());
+        clients.iter().map(|(key, client)| (*key, numbers(client))).collect()
     }
 
     /// The connections of a destination.
@@ -251,10 +268,39 @@ impl Home for Memory {
         let next = from.saturating_add(budget);
         Ok(if next < keys.len() { u32::try_from(next).ok() } else { None })
     }
-    fn expire(&mut self, keys: &[ConnKey]) -> Result<(), Error> {
+    fn expire(&mut self, keys: &[ConnKey], forced: bool) -> Result<(), Error> {
         for key in keys {
-            xlvs_datapath::conn::expire(&*self, key, self.now.get());
+            xlvs_datapath::conn::expire(&*self, key, self.now.get(), forced);
         }
+        Ok(())
+    }
+    fn access(&self) -> Result<Vec<(AccessKey, u32)>, Error> {
+        Ok(self.access.iter().map(|(key, verdict)| (*key, *verdict)).collect())
+    }
+    fn set_access(&mut self, key: &AccessKey, verdict: Option<u32>) -> Result<(), Error> {
+        match verdict {
+            Some(verdict) => drop(self.access.insert(*key, verdict)),
+            None => drop(self.access.remove(key)),
+        }
+        Ok(())
+    }
+    fn service_policy(&self, index: u32) -> Result<ServicePolicy, Error> {
+        Ok(self.policies.get(index as usize).copied().unwrap_or_default())
+    }
+    fn set_service_policy(&mut self, index: u32, policy: &ServicePolicy) -> Result<(), Error> {
+        put(&mut self.policies, index, *policy, "services with limits")
+    }
+    fn set_clients(&mut self, counts: &BTreeMap<ClientKey, u32>) -> Result<(), Error> {
+        let client = |(key, count): (&ClientKey, &u32)| {
+            let client = Client::default();
+            client.connections.set(*count);
+            (*key, Arc::new(client))
+        };
+        *self.clients.get_mut() = counts.iter().map(client).collect();
+        Ok(())
+    }
+    fn set_connections(&mut self, count: u64) -> Result<(), Error> {
+        self.meters[METER_CONNECTIONS as usize].set(count);
         Ok(())
     }
     fn reason_counts(&self) -> Result<Vec<u64>, Error> {

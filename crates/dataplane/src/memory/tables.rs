@@ -5,6 +5,7 @@ use std::sync::Arc;
 use xlvs_datapath::{
     Cell64, Insert, Reason, Round, Route, Tables, VisitOrder,
     mark::VisitMark,
+    policy::{AccessKey, Client, ClientKey, ServicePolicy, network_mask},
     tables::{
         CacheEntry, CacheKey, Conn, ConnKey, Dest, EVENT_NEIGHBOUR, Event, Live, Notes, Order,
         Plan, Port, Service, ServiceKey, Settings, Stats,
@@ -120,6 +121,28 @@ impl Tables for Memory {
     fn cache_insert(&self, key: &CacheKey, slot: u32, now: u64) {
         let entry = || Arc::new(CacheEntry::new(slot, now));
         self.caches.borrow_mut().entry(*key).or_insert_with(entry);
+    }
+    fn access(&self, key: &AccessKey) -> u32 {
+        // `addr` lies in wire order.
+        let addr = u32::from_be(key.addr);
+        let networks = (0..=32_u8).rev().map(|prefix| {
+            let mask = u32::from_be(network_mask(prefix));
+            AccessKey::of_network(key.scope, (addr & mask).to_be(), prefix)
+        });
+        networks.filter_map(|network| self.access.get(&network)).next().copied().unwrap_or(0)
+    }
+    fn service_policy(&self, index: u32) -> Option<&ServicePolicy> {
+        self.policies.get(index as usize)
+    }
+    fn with_client<V>(&self, key: &ClientKey, look: impl FnOnce(&Client) -> V) -> Option<V> {
+        let client = self.clients.borrow().get(key).cloned();
+        client.map(|client| look(&client))
+    }
+    fn client_insert(&self, key: &ClientKey) {
+        self.clients.borrow_mut().entry(*key).or_default();
+    }
+    fn meter(&self, which: u32) -> Option<&Cell64> {
+        self.meters.get(which as usize)
     }
     fn notes(&self) -> Option<&Notes> {
         Some(&self.notes)

@@ -10,6 +10,7 @@ fn a_change_among_many_looks_at_nothing_else() {
         orders: 4096,
         dests: 2048,
         buckets: 64,
+        policies: 4,
         ports: 1,
         conns: 1,
     };
@@ -56,7 +57,7 @@ proptest! {
     fn nothing_is_left_of_what_was_taken_back(
         steps in prop::collection::vec((lines(), any::<bool>(), 0u64..2), 1..40),
     ) {
-        let sizes = Sizes { services: 6, plans: 12, orders: 12, dests: 5, buckets: 64, ports: 1, conns: 1 };
+        let sizes = Sizes { services: 6, plans: 12, orders: 12, dests: 5, buckets: 64, policies: 4, ports: 1, conns: 1 };
         let mut compiler = Compiler::adopt(&Memory::new(sizes)).unwrap();
         let (mut model, mut now) = (Model::default(), 0);
         for (line, all, pause) in steps {
