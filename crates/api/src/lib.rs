@@ -7,9 +7,11 @@ pub mod memory;
 mod settings;
 mod target;
 mod types;
+mod weight;
 
 pub use client::{Client, ClientError, Director, Filter};
 pub use marks::{FollowedView, MarksView};
 pub use settings::{AccessEntry, EffectView, SettingView, SettingsView};
 pub use target::Target;
 pub use types::*;
+pub use weight::EffectiveWeight;

@@ -101,6 +101,9 @@ pub struct ServerView {
     pub method: Method,
     /// What was asked for.
     pub weight: u32,
+    /// What it has of that now, while it is in slow start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective_weight: Option<crate::EffectiveWeight>,
     /// With so many connections it gets no new ones; 0: no limit.
     #[serde(default)]
     pub upper: u32,
@@ -133,6 +136,7 @@ impl ServerView {
             address: server.key,
             method: server.method,
             weight: server.weight,
+            effective_weight: None,
             upper: server.upper,
             lower: server.lower,
             tunnel: server.tunnel,

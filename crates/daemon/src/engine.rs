@@ -71,6 +71,8 @@ enum Work {
     Sweep,
     /// Programming mark rules.
     Marks,
+    /// Giving servers in slow start more.
+    Ramp,
 }
 
 /// See the module.
@@ -91,6 +93,7 @@ pub(crate) struct Engine {
     attached: Option<Attachment>,
     marks: Marks,
     next_sweep: Instant,
+    next_ramp: Instant,
     next_try: Instant,
 }
 
@@ -122,6 +125,7 @@ impl Engine {
             attached: None,
             marks: Marks::default(),
             next_sweep: Instant::now(),
+            next_ramp: Instant::now(),
             next_try: Instant::now(),
         };
         engine.save_all();
@@ -320,6 +324,7 @@ impl Tick for Engine {
         let waits = |e| format!("expired connections and events wait: {e}");
         let trouble = self.work().err().map(waits);
         self.report(Work::Sweep, trouble);
+        self.ramp();
         if self.not_saved.is_some() && Instant::now() >= self.next_try {
             // A disk that was full may have room by now.
             self.next_try = Instant::now() + SAVE_PERIOD;
@@ -345,6 +350,22 @@ impl Engine {
             self.save();
         }
         Ok(())
+    }
+}
+
+impl Engine {
+    /// Servers in slow start get their share of this second. Costs nothing while there are none.
+    fn ramp(&mut self) {
+        let Some(plane) = &mut self.plane else { return };
+        if Instant::now() < self.next_ramp {
+            return;
+        }
+        self.next_ramp = Instant::now() + RAMP_PERIOD;
+        let ramping = plane.ramping();
+        let applied =
+            if ramping.is_empty() { Ok(()) } else { plane.apply(&self.model, Some(&ramping)) };
+        let waits = |e| format!("servers in slow start stay as they are: {e}");
+        self.report(Work::Ramp, applied.err().map(waits));
     }
 }
 
@@ -382,6 +403,9 @@ pub(crate) const TICK_PERIOD: Duration = Duration::from_millis(25);
 
 /// How often a piece of the connection table is swept.
 const SWEEP_PERIOD: Duration = Duration::from_millis(250);
+
+/// How often servers in slow start get more.
+const RAMP_PERIOD: Duration = Duration::from_secs(1);
 
 /// How often a state that could not be saved is tried again.
 const SAVE_PERIOD: Duration = Duration::from_secs(2);

@@ -42,6 +42,8 @@ pub(crate) struct ServerCounters {
     pub(crate) inactive: u32,
     /// Packets and bytes since the server was added.
     pub(crate) stats: Stats,
+    /// In slow start: how much of its weight it has, of 64.
+    pub(crate) share: Option<u32>,
 }
 
 /// What a service counts.
@@ -88,6 +90,9 @@ pub(crate) trait Plane: Send {
     /// Makes the tables say what the model says; all of it or, with an error, none of it. Where
     /// `touched` is given, no other services than these differ from what was applied last.
     fn apply(&mut self, model: &Model, touched: Option<&Touched>) -> Result<(), PlaneError>;
+
+    /// Services to be applied again once a second, as servers of theirs are in slow start.
+    fn ramping(&self) -> Touched;
 
     /// Next hops of real servers; those that are not named keep what they have.
     fn set_hops(&mut self, hops: &Hops) -> Result<(), PlaneError>;

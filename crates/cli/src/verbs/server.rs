@@ -225,12 +225,20 @@ fn row(service: &ServiceKey, server: &ServerView) -> [String; 8] {
         service.to_string(),
         server.address.to_string(),
         method(server),
-        server.weight.to_string(),
+        weight(server),
         server.active.to_string(),
         server.inactive.to_string(),
         server.stats.connections.to_string(),
         next_hop(&server.next_hop),
     ]
+}
+
+/// `3`, or `3 (0.62 now)` in slow start.
+fn weight(server: &ServerView) -> String {
+    match server.effective_weight {
+        Some(now) => format!("{} ({now} now)", server.weight),
+        None => server.weight.to_string(),
+    }
 }
 
 /// `tunnel`, or `tunnel gue:6080:+c` where it is not IP in IP.

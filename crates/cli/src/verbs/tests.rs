@@ -5,7 +5,7 @@
 mod policy;
 
 use clap::{CommandFactory, Parser};
-use xlvs_api::{ConnectionView, InterfaceView, memory::Memory, virtual_end};
+use xlvs_api::{ConnectionView, EffectiveWeight, InterfaceView, memory::Memory, virtual_end};
 use xlvs_model::{Method, Verdict};
 
 use super::{Verb, Xlvs, install_faces, status};
@@ -98,6 +98,8 @@ fn all_that_ipvs_knows_can_be_said() {
     let mut memory = Memory::default();
     let kept = ("fwmark:8".parse().unwrap(), "10.0.1.2:81".parse().unwrap());
     memory.persistent.insert(kept, 7);
+    let ramping = ("tcp:10.0.0.1:443".parse().unwrap(), "10.0.1.1:443".parse().unwrap());
+    memory.effective.insert(ramping, EffectiveWeight::of(1, 20));
     for (line, expected, why) in [
         ("service add tcp:10.0.0.1:443 -p --netmask 24", "", "persistence by network"),
         ("service add udp:[fd00::1]:53 --one-packet", "", "IPv6, one-packet"),
@@ -113,9 +115,9 @@ fwmark:8          sh (sh-fallback,sh-port)               1        0       0     
 sctp:10.0.0.1:80  wlc persistent 60 pe sip               0        0       0         0
 ", "in ipvsadm's words"),
         ("server list --service tcp:10.0.0.1:443", "\
-SERVICE           SERVER        METHOD              WEIGHT  ACTIVE  INACTIVE  CONNECTIONS  NEXT HOP
-tcp:10.0.0.1:443  10.0.1.1:443  tunnel gue:6080:+c  1       0       0         0            none: there is no network here
-", "with the kind of tunnel"),
+SERVICE           SERVER        METHOD              WEIGHT        ACTIVE  INACTIVE  CONNECTIONS  NEXT HOP
+tcp:10.0.0.1:443  10.0.1.1:443  tunnel gue:6080:+c  1 (0.31 now)  0       0         0            none: there is no network here
+", "with the kind of tunnel, and what slow start leaves of the weight"),
         ("server list --service fwmark:8 --persistent", "\
 SERVICE   SERVER       METHOD  WEIGHT  KEPT  ACTIVE  INACTIVE  CONNECTIONS  NEXT HOP
 fwmark:8  10.0.1.2:81  route   3       7     0       0         0            none: there is no network here

@@ -120,6 +120,39 @@ fn the_plane_is_told_what_differs() {
 }
 
 #[test]
+fn servers_in_slow_start_are_seen_to_once_a_second() {
+    let mut bench = Bench::new();
+    bench.engine.change(&[add_service(80), add_service(81), add_server(81, ONE)]).unwrap();
+    let later = |bench: &mut Bench| {
+        bench.engine.next_ramp = Instant::now();
+        bench.engine.tick();
+    };
+    let before = bench.applied();
+    later(&mut bench);
+    assert_eq!(bench.applied(), before, "nobody ramps");
+    bench.fake.told().ramping = [service(81)].into();
+    bench.fake.told().share = Some(16);
+    later(&mut bench);
+    bench.engine.tick();
+    assert_eq!(bench.applied(), before + 1, "not more than once a second");
+    assert_eq!(bench.fake.told().touched.last().unwrap(), &Some([service(81)].into()));
+    let server = &bench.engine.services(false).unwrap()[1].servers[0];
+    let shown = server.effective_weight.map(|weight| weight.to_string());
+    assert_eq!((server.weight, shown), (1, Some("0.25".into())), "both are shown");
+    assert_eq!(bench.saved().services[1].servers[0].weight, 1, "and the written one is kept");
+    bench.fake.told().failing = Some("a table is gone".into());
+    later(&mut bench);
+    bench.fake.told().failing = None;
+    let troubles = bench.engine.survey().unwrap().troubles;
+    assert!(
+        troubles.contains(&"servers in slow start stay as they are: a table is gone".into()),
+        "{troubles:?}"
+    );
+    later(&mut bench);
+    assert_eq!(bench.engine.survey().unwrap().troubles, [""; 0], "tried again");
+}
+
+#[test]
 fn a_change_is_a_line_and_not_the_whole_state() {
     let mut bench = Bench::new();
     let file = bench.dir.path().join("default/state.json");

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
-use xlvs_api::{NextHop, ServerView, ServiceView};
+use xlvs_api::{EffectiveWeight, NextHop, ServerView, ServiceView};
 use xlvs_model::{Method, Model, Server};
 
 use crate::{
@@ -78,8 +78,9 @@ fn view(sight: &Sight, server: &Server, counted: ServerCounters) -> ServerView {
         IpAddr::V4(address) => next_hop(sight.servers.get(&address).unwrap_or(&Resolved::PENDING)),
         IpAddr::V6(_) => NextHop::Unresolved { why: "IPv6 is not forwarded yet".into() },
     };
-    let ServerCounters { active, inactive, stats } = counted;
-    ServerView { active, inactive, stats, ..ServerView::new(server, next_hop) }
+    let ServerCounters { active, inactive, stats, share } = counted;
+    let effective_weight = share.map(|share| EffectiveWeight::of(server.weight, share));
+    ServerView { active, inactive, stats, effective_weight, ..ServerView::new(server, next_hop) }
 }
 
 impl Survey {

@@ -30,6 +30,10 @@ pub(crate) struct Told {
     /// Clients that servers keep, and how often that was asked for.
     pub(crate) persistent: HashMap<(ServiceKey, ServerKey), u32>,
     pub(crate) walks: usize,
+    /// Services with servers in slow start.
+    pub(crate) ramping: Touched,
+    /// What their servers have of their weights, of 64.
+    pub(crate) share: Option<u32>,
     /// More servers than this are too many.
     pub(crate) room: Option<usize>,
     /// Every call fails with this.
@@ -71,6 +75,10 @@ impl Plane for Fake {
         Ok(())
     }
 
+    fn ramping(&self) -> Touched {
+        self.told().ramping.clone()
+    }
+
     fn set_hops(&mut self, hops: &Hops) -> Result<(), PlaneError> {
         self.works()?.hops.extend(hops);
         Ok(())
@@ -92,10 +100,10 @@ impl Plane for Fake {
     }
 
     fn counters(&mut self, service: &Service) -> Result<ServiceCounters, PlaneError> {
-        drop(self.works()?);
+        let share = self.works()?.share;
         let counters = |server: &Server| {
             let stats = Stats { connections: server.key.port().into(), ..Stats::default() };
-            ServerCounters { active: 2, inactive: 3, stats }
+            ServerCounters { active: 2, inactive: 3, stats, share }
         };
         let stats = Stats { in_packets: service.key.port().into(), ..Stats::default() };
         Ok(ServiceCounters { stats, servers: service.servers.iter().map(counters).collect() })

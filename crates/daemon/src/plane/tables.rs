@@ -77,6 +77,10 @@ impl<H: Programs> Plane for Tables<H> {
         Ok(applied?)
     }
 
+    fn ramping(&self) -> Touched {
+        self.plane.ramping()
+    }
+
     fn set_hops(&mut self, hops: &Hops) -> Result<(), PlaneError> {
         Ok(self.plane.set_hops(hops)?)
     }
@@ -103,7 +107,8 @@ impl<H: Programs> Plane for Tables<H> {
         let (sum, servers) = self.plane.counters(service)?;
         let of = |counters: xlvs_dataplane::ServerCounters| {
             let xlvs_dataplane::LiveCount { active, inactive } = counters.live;
-            ServerCounters { active, inactive, stats: stats(counters.totals) }
+            let stats = stats(counters.totals);
+            ServerCounters { active, inactive, stats, share: counters.share }
         };
         Ok(ServiceCounters { stats: stats(sum), servers: servers.into_iter().map(of).collect() })
     }

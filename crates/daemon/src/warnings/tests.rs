@@ -140,7 +140,6 @@ fn what_is_not_forwarded_yet_is_told_by_its_reason() {
             "stored, not forwarded yet (SCTP): sctp:10.0.0.1:1, sctp:10.0.0.1:2, sctp:10.0.0.1:3, \
              sctp:10.0.0.1:4, sctp:10.0.0.1:5 and 2 more",
             "stored, not forwarded yet (sync daemons): backup",
-            "stored, without effect so far (thresholds): 10.0.1.9:80 of tcp:10.0.0.1:80",
         ]
     );
 }

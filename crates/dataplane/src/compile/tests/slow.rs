@@ -150,7 +150,7 @@ fn the_servers_of_a_new_service_ramp_alike() {
     }
     assert_eq!(ramp.scheduler(), xlvs_sched::Scheduler::Rr);
     ramp.at(204, &format!("a {WEB} 10.1.0.4:80 1")).tick(208);
-    assert_eq!(ramp.shares().into_iter().flatten().collect::<Vec<_>>(), [32], "25 of 51");
+    assert_eq!(ramp.shares().into_iter().flatten().collect::<Vec<_>>(), [31], "25 of 51");
     assert_eq!(ramp.tick(214).shares(), [None; 4]);
     assert_eq!(ramp.scheduler(), xlvs_sched::Scheduler::Rr);
 }
