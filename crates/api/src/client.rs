@@ -15,7 +15,7 @@ use xlvs_model::{Change, ServerKey, ServiceKey, SyncDaemon, Timeouts};
 
 use crate::{
     AccessEntry, ApiError, Connections, MarksView, Outcome, ServiceView, SettingsView, Status,
-    Zero,
+    TotalsView, Zero,
     target::{Candidate, Target},
 };
 
@@ -29,6 +29,8 @@ pub trait Director {
     /// The same with [`ServerView::persistent`](crate::ServerView::persistent) counted, which takes
     /// a walk over all connections.
     fn services_and_clients(&mut self) -> Result<Vec<ServiceView>, ClientError>;
+    /// What the whole director counts.
+    fn totals(&mut self) -> Result<TotalsView, ClientError>;
     /// Makes changes, each on its own, in order.
     fn change(&mut self, changes: &[Change]) -> Result<Outcome, ClientError>;
     /// Zeroes counters.
@@ -218,6 +220,10 @@ impl Director for Client {
 
     fn services_and_clients(&mut self) -> Result<Vec<ServiceView>, ClientError> {
         self.get("/v1/services?persistent=true")
+    }
+
+    fn totals(&mut self) -> Result<TotalsView, ClientError> {
+        self.get("/v1/stats")
     }
 
     fn change(&mut self, changes: &[Change]) -> Result<Outcome, ClientError> {

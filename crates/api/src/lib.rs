@@ -6,6 +6,7 @@ mod marks;
 pub mod memory;
 mod settings;
 mod target;
+mod totals;
 mod types;
 mod weight;
 
@@ -13,5 +14,6 @@ pub use client::{Client, ClientError, Director, Filter};
 pub use marks::{FollowedView, MarksView};
 pub use settings::{AccessEntry, EffectView, SettingView, SettingsView};
 pub use target::Target;
+pub use totals::TotalsView;
 pub use types::*;
 pub use weight::EffectiveWeight;

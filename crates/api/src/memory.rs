@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use xlvs_model::{Change, Fault, Model, ServerKey, ServiceKey, SyncDaemon, Timeouts};
 
 use crate::{
-    AccessEntry, ApiError, ClientError, ConnectionView, Connections, Director, EffectiveWeight,
-    Filter, MarksView, NextHop, Outcome, Rate, ServerView, ServiceView, SettingsView, Stats,
-    Status, Zero,
+    AccessEntry, ApiError, ClientError, ConnectionView, Connections, Director, Filter, MarksView,
+    NextHop, Outcome, Rate, ServerView, ServiceView, SettingsView, Stats, Status, TotalsView, Zero,
 };
 
 /// Holds what it is told; what packets would have done is put in by hand.
@@ -21,10 +20,10 @@ pub struct Memory {
     pub server_stats: BTreeMap<(ServiceKey, ServerKey), (Stats, u32, u32)>,
     /// Counters a second of services (without a server) and servers.
     pub rates: BTreeMap<(ServiceKey, Option<ServerKey>), Rate>,
-    /// What servers in slow start have of their weights.
-    pub effective: BTreeMap<(ServiceKey, ServerKey), EffectiveWeight>,
     /// Clients that keep a server.
     pub persistent: BTreeMap<(ServiceKey, ServerKey), u32>,
+    /// What the whole director counts.
+    pub totals: TotalsView,
     /// The interfaces there are, beside `lo`, and their MTUs.
     pub interfaces: BTreeMap<String, u32>,
     /// What a host's firewall would add to [`Director::marks`].
@@ -71,6 +70,10 @@ impl Director for Memory {
             ..ServiceView::new(service)
         });
         Ok(views.collect())
+    }
+
+    fn totals(&mut self) -> Result<TotalsView, ClientError> {
+        Ok(self.totals.clone())
     }
 
     fn change(&mut self, changes: &[Change]) -> Result<Outcome, ClientError> {
@@ -151,7 +154,6 @@ impl Memory {
         ServerView {
             active,
             inactive,
-            effective_weight: self.effective.get(&key).copied(),
             persistent: self.persistent.get(&key).copied().unwrap_or_default(),
             stats,
             rate: self.rates.get(&(*service, Some(server.key))).copied().unwrap_or_default(),

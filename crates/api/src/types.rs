@@ -5,6 +5,7 @@
 //! | `GET /v1/status` | - | [`Status`] |
 //! | `GET /v1/services` | - | `Vec<`[`ServiceView`]`>`, in the order they were added |
 //! | `GET /v1/services?persistent=true` | - | the same with [`ServerView::persistent`] counted, which walks all connections |
+//! | `GET /v1/stats` | - | [`TotalsView`](crate::TotalsView): what the whole director counts |
 //! | `POST /v1/changes` | `Vec<Change>` | [`Outcome`]: each change on its own, in order |
 //! | `POST /v1/zero` | [`Zero`] | `{}` or [`ApiError`] 404 |
 //! | `GET /v1/marks` | - | `MarksView`: the mark rules, the host's and the director's own |
@@ -206,6 +207,9 @@ pub struct ConnectionView {
     /// No connection: what keeps a client with its server.
     #[serde(default)]
     pub template: bool,
+    /// Another director told of it.
+    #[serde(default)]
+    pub synced: bool,
     /// What the service's persistence engine tells the client by.
     #[serde(default)]
     pub engine: Option<EngineData>,

@@ -2,6 +2,7 @@
 //! one thread (`owner`), so changes happen in the order they came, each wholly or not at all.
 
 mod marks;
+mod rates;
 mod roster;
 mod surroundings;
 mod view;
@@ -20,6 +21,7 @@ use xlvs_model::{Change, Fault, Model, ServiceKey, SyncDaemon, Timeouts};
 
 use self::{
     marks::Marks,
+    rates::Rates,
     roster::Roster,
     surroundings::{Attachment, Due},
 };
@@ -92,6 +94,7 @@ pub(crate) struct Engine {
     interfaces: Vec<String>,
     attached: Option<Attachment>,
     marks: Marks,
+    rates: Rates,
     next_sweep: Instant,
     next_ramp: Instant,
     next_try: Instant,
@@ -124,6 +127,7 @@ impl Engine {
             interfaces,
             attached: None,
             marks: Marks::default(),
+            rates: Rates::default(),
             next_sweep: Instant::now(),
             next_ramp: Instant::now(),
             next_try: Instant::now(),
@@ -193,6 +197,7 @@ impl Engine {
             return Err(EngineError::NoSuch(Fault::NoSuchService));
         }
         self.plane()?.zero(service)?;
+        self.rates.zero(service, Instant::now());
         self.save();
         Ok(())
     }
@@ -231,7 +236,13 @@ impl Engine {
         match applied {
             Ok(()) => {
                 for (key, before) in edit.before() {
-                    self.roster.replace(before, self.model.service(key));
+                    let service = self.model.service(key);
+                    match (before, service) {
+                        (_, None) => self.rates.forget(key),
+                        (None, Some(_)) => self.rates.begin(*key, Instant::now()),
+                        (Some(_), Some(_)) => {}
+                    }
+                    self.roster.replace(before, service);
                 }
                 self.unsaved.changes.extend(edit.made);
                 Ok(edit.faults)

@@ -12,6 +12,7 @@
 
 mod args;
 mod engine;
+mod estimate;
 mod firewall;
 mod hops;
 mod host;

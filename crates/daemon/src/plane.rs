@@ -115,6 +115,9 @@ pub(crate) trait Plane: Send {
     /// At most `limit` connections.
     fn connections(&mut self, filter: &Filter, limit: usize) -> Result<Connections, PlaneError>;
 
+    /// What the whole director counts, and by CPU (never zeroed).
+    fn whole(&mut self) -> Result<(Stats, Vec<Stats>), PlaneError>;
+
     /// How many clients each server keeps, of those that keep any. Walks all connections.
     fn persistent(&mut self) -> Result<HashMap<(ServiceKey, ServerKey), u32>, PlaneError>;
 

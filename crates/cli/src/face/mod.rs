@@ -24,7 +24,10 @@ use xlvs_config::ipvsadm::{self, Command, Refusal, Resolver};
 use xlvs_model::{Change, Fault};
 
 use self::names::SystemNames;
-pub(crate) use self::terms::{tunnel_info, words};
+pub(crate) use self::{
+    sort::as_held,
+    terms::{tunnel_info, words},
+};
 
 /// The names of the faces.
 pub(crate) const FACES: [&str; 3] = ["ipvsadm", "ipvsadm-save", "ipvsadm-restore"];

@@ -13,7 +13,7 @@ use xlvs_model::{Family, ServiceKey};
 /// The kernel's own order: bucket by bucket of its table of addresses, then of its table of marks,
 /// within one the service added last first. Which bucket comes first hangs on an address in the
 /// kernel's memory, anew at each start: `salt` stands for it.
-pub(super) fn as_held(services: &[ServiceView], salt: u8) -> Vec<&ServiceView> {
+pub(crate) fn as_held(services: &[ServiceView], salt: u8) -> Vec<&ServiceView> {
     let mut order: Vec<_> = services.iter().rev().collect();
     order.sort_by_key(|s| (s.key.mark().is_some(), s.key.bucket() ^ salt));
     order

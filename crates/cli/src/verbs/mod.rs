@@ -5,6 +5,7 @@ mod conn;
 mod detach;
 mod install_faces;
 mod mark;
+mod proc;
 mod reach;
 mod server;
 mod service;
@@ -24,6 +25,8 @@ use clap::{Parser, Subcommand};
 use xlvs_api::{Client, ClientError, Target};
 use xlvs_model::{Fault, Method, Verdict};
 
+#[cfg(test)]
+pub(crate) use self::proc::File as ProcFile;
 use crate::{demo, output::Hinted, realserver, testclient, testserver};
 
 /// The Linux Virtual Server on XDP: a director that balances connections over real servers.
@@ -65,6 +68,8 @@ enum Verb {
     /// Connections that are tracked.
     #[command(subcommand)]
     Conn(conn::Verb),
+    /// Print a file of /proc/net as the kernel's ip_vs would: xlvs proc ip_vs.
+    Proc(proc::Args),
     /// Take everything out of the kernel; the daemon ends.
     Detach(detach::Args),
     /// Make links `ipvsadm`, `ipvsadm-save` and `ipvsadm-restore` to this program.
@@ -106,6 +111,7 @@ impl Xlvs {
             Verb::Mark(verb) => verb.run(),
             Verb::Sync(verb) => verb.run(),
             Verb::Conn(verb) => verb.run(),
+            Verb::Proc(args) => args.run(),
             Verb::Set(args) => args.run(),
             Verb::Allow(verb) => verb.run(Verdict::Allow),
             Verb::Deny(verb) => verb.run(Verdict::Deny),

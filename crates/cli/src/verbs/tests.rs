@@ -255,6 +255,7 @@ fn connections_are_filtered_and_bounded() {
             expires_s: 899,
             method: Method::Route,
             template: false,
+            synced: false,
             engine: None,
         });
     }
@@ -354,6 +355,10 @@ impl xlvs_api::Director for Decorated<'_> {
         &mut self,
     ) -> Result<Vec<xlvs_api::ServiceView>, xlvs_api::ClientError> {
         self.0.services_and_clients()
+    }
+
+    fn totals(&mut self) -> Result<xlvs_api::TotalsView, xlvs_api::ClientError> {
+        self.0.totals()
     }
 
     fn change(

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr},
+    time::Instant,
 };
 
 use xlvs_api::{EffectiveWeight, NextHop, ServerView, ServiceView};
@@ -51,6 +52,7 @@ impl Engine {
             let (stats, servers) = (counted.stats, servers.collect());
             views.push(ServiceView { stats, servers, ..ServiceView::new(service) });
         }
+        self.fill_rates(&mut views, Instant::now());
         Ok(views)
     }
 

@@ -34,6 +34,8 @@ pub(crate) struct Told {
     pub(crate) ramping: Touched,
     /// What their servers have of their weights, of 64.
     pub(crate) share: Option<u32>,
+    /// Connections counted by all and everything.
+    pub(crate) counted: u64,
     /// More servers than this are too many.
     pub(crate) room: Option<usize>,
     /// Every call fails with this.
@@ -118,6 +120,11 @@ impl Plane for Fake {
         drop(self.works()?);
         let truncated = filter.state.is_some() && limit == 1;
         Ok(Connections { connections: Vec::new(), truncated })
+    }
+
+    fn whole(&mut self) -> Result<(Stats, Vec<Stats>), PlaneError> {
+        let each = Stats { connections: self.works()?.counted, ..Stats::default() };
+        Ok((each, vec![each, Stats::default()]))
     }
 
     fn persistent(&mut self) -> Result<HashMap<(ServiceKey, ServerKey), u32>, PlaneError> {

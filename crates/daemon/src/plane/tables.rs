@@ -134,9 +134,15 @@ impl<H: Programs> Plane for Tables<H> {
             expires_s: c.expires_ns / NS_PER_S,
             method: c.method,
             template: c.template,
+            synced: false,
             engine: None,
         };
         Ok(Connections { connections: found.into_iter().map(view).collect(), truncated })
+    }
+
+    fn whole(&mut self) -> Result<(Stats, Vec<Stats>), PlaneError> {
+        let whole = self.plane.whole()?;
+        Ok((stats(whole.totals), whole.cpus.into_iter().map(stats).collect()))
     }
 
     fn persistent(&mut self) -> Result<HashMap<(ServiceKey, ServerKey), u32>, PlaneError> {

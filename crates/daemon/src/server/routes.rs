@@ -17,7 +17,7 @@ use tokio::{
 };
 use xlvs_api::{
     AccessEntry, ApiError, Connections, InterfaceView, MarksView, Outcome, ServiceView,
-    SettingsView, Status, Zero,
+    SettingsView, Status, TotalsView, Zero,
 };
 use xlvs_model::{Change, ServerKey, ServiceKey, SyncDaemon, Timeouts};
 
@@ -51,6 +51,7 @@ pub(crate) fn router(app: App) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/services", get(services))
+        .route("/v1/stats", get(stats))
         .route("/v1/changes", post(changes))
         .route("/v1/zero", post(zero))
         .route("/v1/marks", get(marks))
@@ -105,6 +106,10 @@ async fn services(State(app): Shared, uri: Uri) -> Answer<Vec<ServiceView>> {
         Refusal::new(StatusCode::BAD_REQUEST, e.body_text(), Some(hint))
     })?;
     ask(&app, move |engine| engine.services(query.persistent)).await.map(Json)
+}
+
+async fn stats(State(app): Shared) -> Answer<TotalsView> {
+    ask(&app, Engine::totals).await.map(Json)
 }
 
 async fn changes(State(app): Shared, body: Result<Bytes, BytesRejection>) -> Answer<Outcome> {

@@ -97,7 +97,7 @@ fn counters_lose_digits_unless_exact() {
 }
 
 /// A connection that is listed as `line`.
-fn connection(line: &str) -> ConnectionView {
+pub(super) fn connection(line: &str) -> ConnectionView {
     let words: Vec<_> = line.split_whitespace().collect();
     let [protocol, expires, state, client, vip, server] = words[..] else { panic!("{line}") };
     let (minutes, seconds) = expires.split_once(':').unwrap();
@@ -112,6 +112,7 @@ fn connection(line: &str) -> ConnectionView {
         expires_s,
         method: Method::Route,
         template: client.ends_with(":0"),
+        synced: false,
         engine: None,
     }
 }

@@ -54,7 +54,10 @@ impl World {
             "echo" => said(args.join(" ").replace("$?", &status.to_string()) + "\n"),
             "head" => said(piped.split_inclusive('\n').take(3).collect()),
             "sed" => said(lines_of(piped, &args[1])),
-            "cat" => said(file(&args[0])),
+            "cat" => said(match args[0].strip_prefix("/proc/net/") {
+                Some(name) => self.proc(name),
+                None => file(&args[0]),
+            }),
             "cd" | "keepalived" | "capsh" => said(String::new()),
             "setpriv" => {
                 let at = args.iter().position(|w| w == "ipvsadm").unwrap();

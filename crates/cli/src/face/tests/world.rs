@@ -9,7 +9,7 @@ use std::{
 
 use xlvs_api::{
     AccessEntry, ClientError, Connections, Director, Filter, Outcome, ServiceView, SettingsView,
-    Status, Zero, memory::Memory,
+    Stats, Status, TotalsView, Zero, memory::Memory,
 };
 use xlvs_config::ipvsadm::Resolver;
 use xlvs_model::{Change, SyncDaemon, Timeouts};
@@ -18,6 +18,7 @@ use super::{
     super::{Call, Tool, called},
     transcript::Answer,
 };
+use crate::verbs::ProcFile;
 
 /// The director, shared by the connections to it, and the files of the recordings' shell.
 #[derive(Clone)]
@@ -30,13 +31,20 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new() -> Self {
-        let memory = Memory { capacity: 4096, ..Memory::default() };
+        let totals = TotalsView { cpus: vec![Stats::default(); 2], ..TotalsView::default() };
+        let memory = Memory { capacity: 4096, totals, ..Memory::default() };
         Self { memory: Rc::new(RefCell::new(memory)), files: Rc::default(), salt: Rc::default() }
     }
 
     /// Runs one of the faces.
     pub(super) fn run(&self, words: &[String], input: &str) -> Answer {
         self.run_with(words, input, || Ok(Box::new(self.clone()) as Box<dyn Director>))
+    }
+
+    /// What `xlvs proc` prints.
+    pub(super) fn proc(&self, file: &str) -> String {
+        let file = <ProcFile as clap::ValueEnum>::from_str(file, false).unwrap();
+        file.text(&mut self.clone(), self.salt.get()).unwrap().0
     }
 
     /// Runs one of the faces as nobody, who may not open the director's socket.
@@ -73,6 +81,10 @@ impl Director for World {
 
     fn services_and_clients(&mut self) -> Result<Vec<ServiceView>, ClientError> {
         self.memory.borrow_mut().services_and_clients()
+    }
+
+    fn totals(&mut self) -> Result<TotalsView, ClientError> {
+        self.memory.borrow_mut().totals()
     }
 
     fn change(&mut self, changes: &[Change]) -> Result<Outcome, ClientError> {
