@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use xlvs_model::{Change, Fault, Model, ServerKey, ServiceKey, SyncDaemon, Timeouts};
 
 use crate::{
-    AccessEntry, ApiError, ClientError, ConnectionView, Connections, Director, Filter, MarksView,
-    NextHop, Outcome, Rate, ServerView, ServiceView, SettingsView, Stats, Status, TotalsView, Zero,
+    AccessEntry, ApiError, ClientError, ConnectionView, Connections, Director, EffectiveWeight,
+    Filter, MarksView, NextHop, Outcome, Rate, ServerView, ServiceView, SettingsView, Stats,
+    Status, TotalsView, Zero,
 };
 
 /// Holds what it is told; what packets would have done is put in by hand.
@@ -20,6 +21,8 @@ pub struct Memory {
     pub server_stats: BTreeMap<(ServiceKey, ServerKey), (Stats, u32, u32)>,
     /// Counters a second of services (without a server) and servers.
     pub rates: BTreeMap<(ServiceKey, Option<ServerKey>), Rate>,
+    /// What servers in slow start have of their weights.
+    pub effective: BTreeMap<(ServiceKey, ServerKey), EffectiveWeight>,
     /// Clients that keep a server.
     pub persistent: BTreeMap<(ServiceKey, ServerKey), u32>,
     /// What the whole director counts.
@@ -154,6 +157,7 @@ impl Memory {
         ServerView {
             active,
             inactive,
+            effective_weight: self.effective.get(&key).copied(),
             persistent: self.persistent.get(&key).copied().unwrap_or_default(),
             stats,
             rate: self.rates.get(&(*service, Some(server.key))).copied().unwrap_or_default(),
