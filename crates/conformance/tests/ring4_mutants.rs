@@ -30,6 +30,7 @@ const FORWARD: &str = "datapath/src/forward.rs";
 const CONN: &str = "datapath/src/conn.rs";
 const PIPELINE: &str = "datapath/src/pipeline.rs";
 const FAST: &str = "datapath/src/fast.rs";
+const TABLES: &str = "datapath/src/tables.rs";
 const ICMP: &str = "datapath/src/icmp.rs";
 
 const MUTANTS: &[Mutant] = &[
@@ -67,8 +68,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "the outer header always has DF",
         FORWARD,
-        "let dont_fragment = inner.frag & IP_DONT_FRAGMENT;",
-        "let dont_fragment = inner.frag | IP_DONT_FRAGMENT;",
+        "let dont_fragment = inner.frag.get() & IP_DONT_FRAGMENT;",
+        "let dont_fragment = inner.frag.get() | IP_DONT_FRAGMENT;",
     ),
     mutant(
         "a mark of congestion is copied outwards",
@@ -84,15 +85,15 @@ const MUTANTS: &[Mutant] = &[
     ),
     mutant(
         "the short way: a packet too long for the server's side is sent",
-        FAST,
-        " || m.ip_len > hop.mtu {",
-        " || m.ip_len > hop.mtu + 1 {",
+        TABLES,
+        "len as u32 <= self.0 & 0xffff",
+        "len as u32 <= (self.0 & 0xffff) + 1",
     ),
     mutant(
         "the short way: a tunnel's header is not reckoned with",
-        FAST,
-        "m.ip_len > hop.mtu.saturating_sub(forward::TUNNEL_OVERHEAD)",
-        "m.ip_len > hop.mtu",
+        TABLES,
+        "if d.method == METHOD_TUNNEL { TUNNEL_OVERHEAD } else { 0 }",
+        "0",
     ),
     mutant(
         "the short way: an answer too long is sent",
@@ -103,13 +104,13 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "the short way: what has expired or is being removed goes on",
         FAST,
-        "if word.has(CONN_DEAD) || m.ttl <= 1 || c.expires.get() <= arrival.now {",
+        "if word.has(CONN_DEAD | CONN_TIMED) || m.ttl <= 1 || c.expires.get() <= arrival.now {",
         "if m.ttl <= 1 {",
     ),
     mutant(
         "the short way: a removed server goes on serving",
-        FAST,
-        "dest.flags & DEST_AVAILABLE == 0 || ",
+        TABLES,
+        "d.flags & DEST_AVAILABLE == 0 || ",
         "",
     ),
     mutant(
@@ -127,8 +128,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "entries that are being removed are used",
         PIPELINE,
-        "        if word.has(CONN_DEAD) {\n            return Err(Reason::EntryBusy);",
-        "        if false {\n            return Err(Reason::EntryBusy);",
+        "    if word.has(CONN_DEAD) {\n        return Err(Reason::EntryBusy);",
+        "    if false {\n        return Err(Reason::EntryBusy);",
     ),
     mutant(
         "a connection lives one nanosecond too long",
@@ -138,21 +139,21 @@ const MUTANTS: &[Mutant] = &[
     ),
     mutant(
         "a SYN does not wake what was reset",
-        PIPELINE,
-        "state::TIME_WAIT | state::CLOSE => true",
-        "state::TIME_WAIT => true",
+        "datapath/src/policy.rs",
+        "TIME_WAIT | CLOSE => true",
+        "TIME_WAIT => true",
     ),
     mutant(
         "FTP's data port begins connections",
-        PIPELINE,
-        "m.key.sport() == FTP_DATA.to_be()",
-        "m.key.sport() == FTP_DATA",
+        "datapath/src/admit.rs",
+        "key.sport() == FTP_DATA.to_be()",
+        "key.sport() == FTP_DATA",
     ),
     mutant(
         "removed servers go on serving",
         PIPELINE,
-        "dest.flags & DEST_AVAILABLE == 0",
-        "dest.flags & DEST_AVAILABLE == 99",
+        "if dest.flags & DEST_AVAILABLE == 0 && s.policy",
+        "if dest.flags & DEST_AVAILABLE == 99 && s.policy",
     ),
     mutant(
         "a connection that grows idle stays active too",
@@ -182,8 +183,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "a sweep removes what lives by its answers",
         CONN,
-        "            if theirs > now {",
-        "            if theirs < now {",
+        "            if theirs > now && !forced {",
+        "            if theirs < now && !forced {",
     ),
     mutant("too much is quoted", ICMP, "576 - OVERHEAD", "580 - OVERHEAD"),
     mutant("ICMP is not limited", ICMP, "seen & 0xffff_ffff >= MAX_PER_TICK", "seen == 0"),
@@ -196,8 +197,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "wlc takes an active connection for 256 idle ones and itself for none",
         "sched/src/wlc.rs",
-        "i64::from(load.active) * 257 + i64::from(load.inactive)",
-        "i64::from(load.active) * 257",
+        "    inactive: 1,",
+        "    inactive: 0,",
     ),
 ];
 
