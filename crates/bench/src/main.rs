@@ -2,6 +2,7 @@
 //! the least that a director can do; in one run, taking turns. `cargo xtask bench` starts it.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
 
+mod against;
 mod batch;
 mod frames;
 mod live;
@@ -13,7 +14,7 @@ mod scenarios;
 mod sweep;
 mod world;
 
-use std::{process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use rustix::{
@@ -32,12 +33,15 @@ const HELP: &str = "\
 What a packet costs, in nanoseconds.
 
 Usage: cargo xtask bench [--gate] [--smoke] [--rounds N] [--markdown] [--only PART]
+       cargo xtask bench --against PROGRAM [--gate] [--rounds N]
 
   --gate       check the bounds; exit with an error if one does not hold
   --smoke      few packets and flows: only that everything runs
   --rounds N   rounds of which the median is taken (7)
   --markdown   the table as Markdown
   --only PART  hot, new, many, sweep, live or scale
+  --against PROGRAM
+               established flows beside those of another build of xlvs-bench, rounds taking turns
 
 XLVS_OBJECT names another build of the eBPF object to measure.
 ";
@@ -48,6 +52,7 @@ struct Args {
     markdown: bool,
     rounds: usize,
     only: Option<String>,
+    against: Option<PathBuf>,
 }
 
 impl Args {
@@ -76,6 +81,10 @@ fn run() -> Result<bool> {
         return Ok(true);
     };
     xlvs_testkit::interrupt::catch();
+    if let Some(other) = &args.against {
+        let bounds = against::run(other, args.rounds)?;
+        return Ok(!args.gate || bounds.iter().all(report::Bound::holds));
+    }
     if args.only.as_deref() == Some("scale") {
         return scale::run(args.smoke, args.gate);
     }
@@ -96,7 +105,8 @@ fn run() -> Result<bool> {
 
 fn parse() -> Result<Option<Args>> {
     use lexopt::prelude::{Long, Short, ValueExt as _};
-    let mut args = Args { gate: false, smoke: false, markdown: false, rounds: 7, only: None };
+    let mut args =
+        Args { gate: false, smoke: false, markdown: false, rounds: 7, only: None, against: None };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -105,6 +115,7 @@ fn parse() -> Result<Option<Args>> {
             Long("markdown") => args.markdown = true,
             Long("rounds") => args.rounds = parser.value()?.parse()?,
             Long("only") => args.only = Some(parser.value()?.string()?),
+            Long("against") => args.against = Some(parser.value()?.into()),
             Long("help") | Short('h') => return Ok(None),
             other => return Err(other.unexpected().into()),
         }
