@@ -1,6 +1,7 @@
 //! The engine: the model, the data plane that carries it out, and the file that keeps it. Owned by
 //! one thread (`owner`), so changes happen in the order they came, each wholly or not at all.
 
+mod defence;
 mod marks;
 mod rates;
 mod roster;
@@ -75,6 +76,8 @@ enum Work {
     Marks,
     /// Giving servers in slow start more.
     Ramp,
+    /// Looking after the defences.
+    Defence,
 }
 
 /// See the module.
@@ -97,6 +100,7 @@ pub(crate) struct Engine {
     rates: Rates,
     next_sweep: Instant,
     next_ramp: Instant,
+    next_defence: Instant,
     next_try: Instant,
 }
 
@@ -130,6 +134,7 @@ impl Engine {
             rates: Rates::default(),
             next_sweep: Instant::now(),
             next_ramp: Instant::now(),
+            next_defence: Instant::now(),
             next_try: Instant::now(),
         };
         engine.save_all();
@@ -336,6 +341,7 @@ impl Tick for Engine {
         let trouble = self.work().err().map(waits);
         self.report(Work::Sweep, trouble);
         self.ramp();
+        self.defend();
         if self.not_saved.is_some() && Instant::now() >= self.next_try {
             // A disk that was full may have room by now.
             self.next_try = Instant::now() + SAVE_PERIOD;

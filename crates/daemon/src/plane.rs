@@ -134,6 +134,12 @@ pub(crate) trait Plane: Send {
     /// places, so that the baselines changed.
     fn sweep(&mut self, budget: usize) -> Result<bool, PlaneError>;
 
+    /// So many pages of memory are free, for defences that go by it.
+    fn set_free_pages(&mut self, model: &Model, pages: i64) -> Result<(), PlaneError>;
+
+    /// Ends some of the connections that are half open, while `drop_entry` is in force.
+    fn drop_suspects(&mut self) -> Result<(), PlaneError>;
+
     /// What the data path told since the last call.
     fn notices(&mut self) -> Result<Vec<Notice>, PlaneError>;
 

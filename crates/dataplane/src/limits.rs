@@ -132,3 +132,6 @@ const PIECE: usize = 4096;
 const SUSPECTS_SHARE: usize = 32;
 /// But not less than so many.
 const MIN_SUSPECTS: usize = 64;
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::{Family, Fault, Network, is_default, settings::Effect};
 
 /// Whether limits, lists and a service's own timeouts have an effect in this version.
-pub const LIMITS_EFFECT: Effect = Effect::Later("the data path does not follow them yet");
+pub const LIMITS_EFFECT: Effect = Effect::Now;
 
 /// What clients of a service may do. A network of clients is as large as `client_prefix` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -158,6 +158,14 @@ impl Plane for Fake {
         Ok(told.frees)
     }
 
+    fn set_free_pages(&mut self, _model: &Model, _pages: i64) -> Result<(), PlaneError> {
+        self.works().map(drop)
+    }
+
+    fn drop_suspects(&mut self) -> Result<(), PlaneError> {
+        self.works().map(drop)
+    }
+
     fn notices(&mut self) -> Result<Vec<Notice>, PlaneError> {
         Ok(std::mem::take(&mut self.works()?.notices))
     }

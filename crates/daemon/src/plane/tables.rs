@@ -174,6 +174,14 @@ impl<H: Programs> Plane for Tables<H> {
         Ok(self.plane.sweep(budget)?.freed > 0)
     }
 
+    fn set_free_pages(&mut self, model: &Model, pages: i64) -> Result<(), PlaneError> {
+        Ok(self.plane.set_free_pages(model, pages)?)
+    }
+
+    fn drop_suspects(&mut self) -> Result<(), PlaneError> {
+        Ok(self.plane.drop_suspects().map(drop)?)
+    }
+
     fn notices(&mut self) -> Result<Vec<Notice>, PlaneError> {
         Ok(self.plane.notices()?)
     }
@@ -215,8 +223,16 @@ mod tests {
     use super::*;
 
     fn plane(dests: u32) -> Box<dyn Plane> {
-        let sizes =
-            Sizes { services: 8, plans: 32, orders: 64, dests, buckets: 64, ports: 4, conns: 64 };
+        let sizes = Sizes {
+            services: 8,
+            plans: 32,
+            orders: 64,
+            dests,
+            buckets: 64,
+            policies: 4,
+            ports: 4,
+            conns: 64,
+        };
         let tables = Dataplane::new(Memory::new(sizes), Baselines::default()).unwrap();
         Box::new(Tables::new(tables, XdpMode::Auto, vec!["a note".into()]))
     }

@@ -90,12 +90,11 @@ impl Limits {
             self.forget(key, now);
             return Ok(());
         };
-        let index = match known {
-            Some((index, _)) => index,
-            None => {
-                let room = self.room.take(1, now);
-                room.ok_or(Error::Full { table: "services with limits", room: POLICIES })?
-            }
+        let index = if let Some((index, _)) = known {
+            index
+        } else {
+            let room = self.room.take(1, now);
+            room.ok_or(Error::Full { table: "services with limits", room: POLICIES })?
         };
         service.policy = index;
         service.scheduler |= SERVICE_POLICY;

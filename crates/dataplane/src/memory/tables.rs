@@ -125,11 +125,11 @@ impl Tables for Memory {
     fn access(&self, key: &AccessKey) -> u32 {
         // `addr` lies in wire order.
         let addr = u32::from_be(key.addr);
-        let networks = (0..=32_u8).rev().map(|prefix| {
+        let mut networks = (0..=32_u8).rev().map(|prefix| {
             let mask = u32::from_be(network_mask(prefix));
             AccessKey::of_network(key.scope, (addr & mask).to_be(), prefix)
         });
-        networks.filter_map(|network| self.access.get(&network)).next().copied().unwrap_or(0)
+        networks.find_map(|network| self.access.get(&network)).copied().unwrap_or(0)
     }
     fn service_policy(&self, index: u32) -> Option<&ServicePolicy> {
         self.policies.get(index as usize)

@@ -131,7 +131,7 @@ impl Setting {
 }
 
 use self::{
-    Effect::{Later, Never},
+    Effect::{Later, Never, Now},
     Preset::{Number as N, Pair as P, Text as T},
 };
 
@@ -150,10 +150,10 @@ const NO_ESTIMATOR: Effect = Never("rates are worked out by the one who asks; no
 const PMTU: Effect = Later("the data path does 1 and cannot do 0 yet");
 
 settings! {
-AmDroprate "am_droprate" KERNELS Kind::Int, N(10), N(10), DATA_PATH;
+AmDroprate "am_droprate" KERNELS Kind::Int, N(10), N(10), Now;
 "In mode 3 of drop_packet, one of so many packets that would begin a connection is dropped."
 
-Amemthresh "amemthresh" KERNELS Kind::Int, N(1024), N(1024), DATA_PATH;
+Amemthresh "amemthresh" KERNELS Kind::Int, N(1024), N(1024), Now;
 "Modes 1 and 2 of the defences (drop_entry, drop_packet, secure_tcp) are on while the host has \
  fewer pages of free and buffer memory than this."
 
@@ -177,12 +177,12 @@ ConnReuseMode "conn_reuse_mode" KERNELS Kind::Int, N(1), N(3), DATA_PATH;
 Conntrack "conntrack" KERNELS Kind::Switch, N(0), N(0), NO_CONNTRACK;
 "Keep the kernel's conntrack entries of connections that are balanced."
 
-DropEntry "drop_entry" KERNELS Kind::Range(0, 3), N(0), N(0), DATA_PATH;
-"Every second, removes some connections that look like those of an attack, at random: half open \
- ones, and idle ones of few packets. 0: never. 1 and 2: while memory is short (see amemthresh). \
- 3: always."
+DropEntry "drop_entry" KERNELS Kind::Range(0, 3), N(0), N(0), Now;
+"Every second, looks at one of 32 connections, and removes those that are half open. (The kernel \
+ removes idle ones of few packets, too; xlvs does not count the packets of a connection.) 0: \
+ never. 1 and 2: while memory is short (see amemthresh). 3: always."
 
-DropPacket "drop_packet" KERNELS Kind::Range(0, 3), N(0), N(0), DATA_PATH;
+DropPacket "drop_packet" KERNELS Kind::Range(0, 3), N(0), N(0), Now;
 "Drops one of so many packets that would begin a connection. 0: never. 1 and 2: while memory is \
  short, at the rate amemthresh / (amemthresh - free). 3: always, at the rate am_droprate."
 
@@ -225,14 +225,14 @@ PmtuDisc "pmtu_disc" KERNELS Kind::Switch, N(1), N(1), PMTU;
  fragmentation needed, and a tunnel's outer header takes DF over. 0: by tunnel, it is sent in \
  fragments."
 
-RunEstimation "run_estimation" KERNELS Kind::Switch, N(1), N(1), NO_ESTIMATOR;
-"0 stops the kernel's threads that work out rates (ipvsadm -L --rate)."
+RunEstimation "run_estimation" KERNELS Kind::Switch, N(1), N(1), Now;
+"0: rates are not worked out, and shown as noughts (ipvsadm -L --rate)."
 
 ScheduleIcmp "schedule_icmp" KERNELS Kind::Switch, N(0), N(0), DATA_PATH;
 "An ICMP error about a packet of no known connection is scheduled like the packet, which finds its \
  server where the scheduler is a hash of the client."
 
-SecureTcp "secure_tcp" KERNELS Kind::Range(0, 3), N(0), N(0), DATA_PATH;
+SecureTcp "secure_tcp" KERNELS Kind::Range(0, 3), N(0), N(0), Now;
 "Follows TCP by a stricter table of states, in which a client alone cannot make a connection \
  ESTABLISHED. 0: never. 1 and 2: while memory is short (see amemthresh). 3: always."
 
@@ -291,7 +291,7 @@ ResetOnDown "reset_on_down" OURS Kind::Range(0, 1), N(0), N(0), CHECKS;
 "Clients that wait for a server which the checks call dead are reset at once, and do not wait for \
  it to come back."
 
-ConnMax "conn_max" OURS Kind::Range(0, 1 << 30), N(0), N(0), DATA_PATH;
+ConnMax "conn_max" OURS Kind::Range(0, 1 << 30), N(0), N(0), Now;
 "So many connections may exist at a time; further ones are dropped and counted. 0: as many as the \
  table has room for (xlvs run --connections)."
 }
