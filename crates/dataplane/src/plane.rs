@@ -364,12 +364,11 @@ impl<H: Home> Dataplane<H> {
 
     /// Counts one service and its servers, or all, from nought again.
     pub fn zero(&mut self, service: Option<&ServiceKey>) -> Result<(), Error> {
-        let all: Vec<ServiceKey> = match service {
-            Some(one) => vec![*one],
-            None => {
-                self.ledger.zeroed = self.by_cpu()?.into_iter().sum();
-                self.baselines.services.keys().copied().collect()
-            }
+        let all: Vec<ServiceKey> = if let Some(one) = service {
+            vec![*one]
+        } else {
+            self.ledger.zeroed = self.by_cpu()?.into_iter().sum();
+            self.baselines.services.keys().copied().collect()
         };
         for service in all {
             let fresh = self.base_now(&service)?;

@@ -47,6 +47,14 @@ impl Rates {
         self.whole = Some((now, Estimate::default()));
     }
 
+    /// As if so much more time had passed since the last reading.
+    #[cfg(test)]
+    pub(super) fn take_back(&mut self, time: std::time::Duration) {
+        let groups = self.services.values_mut().map(|group| &mut group.at);
+        let clocks = groups.chain(self.whole.as_mut().map(|(at, _)| at));
+        clocks.for_each(|at| *at -= time);
+    }
+
     /// Nobody wants them.
     fn clear(&mut self) {
         *self = Self::default();

@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod marks;
+mod rates;
 
 use std::fs;
 
