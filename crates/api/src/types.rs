@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `GET /v1/status` | - | [`Status`] |
 //! | `GET /v1/services` | - | `Vec<`[`ServiceView`]`>`, in the order they were added |
-//! | `GET /v1/services?persistent=true` | - | the same with [`ServerView::persistent`] counted, which walks all connections |
+//! | `GET /v1/services?persistent=true` | - | kept clients counted, too |
 //! | `GET /v1/stats` | - | [`TotalsView`](crate::TotalsView): what the whole director counts |
 //! | `POST /v1/changes` | `Vec<Change>` | [`Outcome`]: each change on its own, in order |
 //! | `POST /v1/zero` | [`Zero`] | `{}` or [`ApiError`] 404 |

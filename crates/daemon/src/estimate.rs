@@ -4,11 +4,13 @@
 //! an average a quarter of the way to what was counted since: `avg += (rate - avg) / 4`, with
 //! connections and packets a second in units of 1/1024, bytes in units of 1/32. Here whoever reads
 //! the counters makes up for the steps since the last reading. What was counted meanwhile is spread
-//! evenly over the time, as nobody knows better; so with `n` steps of a rate `r` the average becomes
+//! evenly over the time, as nobody knows better; so with `n` steps of a rate `r` the average
+//! becomes
 //! `r + (avg - r) * (3/4)^n`, rounded at each step as the kernel does. Who reads every 2 seconds
 //! sees exactly the kernel's figures, who comes after a long time what was usual in between.
 //!
-//! Pure: time and counters come in, figures go out. `engine/rates.rs` keeps one for each service and
+//! Pure: time and counters come in, figures go out. `engine/rates.rs` keeps one for each service
+//! and
 //! server.
 
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! `xlvs proc`: the files of `/proc/net` that the kernel's `ip_vs` has, for scripts that read them.
 //!
 //! Byte for byte what Linux 6.1 and 6.12 print, but for the order of connections, which the kernel
-//! takes from a hash with a secret of its own. Nobody can rely on it, so here they come in no order.
+//! takes from a hash with a secret of its own. Nobody can rely on it, so here they come in no
+//! order.
 
 use std::{
     fmt::Write as _,

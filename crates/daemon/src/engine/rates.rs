@@ -102,7 +102,8 @@ impl Group {
     }
 }
 
-/// A server that was not there at the last reading. What it counts happened since then, unless it is
+/// A server that was not there at the last reading. What it counts happened since then, unless it
+/// is
 /// more than its whole service counted since: then it was there before, and came back.
 fn newcomer(stats: &Stats, counted: &[u64; 5]) -> Estimate {
     let is_new = counters(stats).iter().zip(counted).all(|(its, all)| its <= all);
