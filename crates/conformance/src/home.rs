@@ -101,6 +101,8 @@ pub trait Twin {
     fn set_now(&mut self, now: u64);
     /// A frame comes in.
     fn run(&mut self, frame: &[u8]) -> Ran;
+    /// The program between XDP and the stack meets a frame.
+    fn ingress(&mut self, frame: &[u8]) -> Ran;
     /// The host sends a frame; what goes out.
     fn send(&mut self, frame: &[u8]) -> Vec<u8>;
     /// The sweep looks at these connections.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use xlvs_datapath::{
     Arrival, Cell64, Tables, Verdict,
+    reset::{self, Ingress, ToServer},
     tables::{Conn, ConnKey, METERS},
 };
 use xlvs_dataplane::{Frame, Home, Memory, Sizes};
@@ -127,6 +128,22 @@ impl Twin for InMemory {
         Ran { action, frame: frame.bytes }
     }
 
+    /// The caller of `ingress` sends what it gives, the client's by a copy.
+    fn ingress(&mut self, frame: &[u8]) -> Ran {
+        let found = reset::ingress(&self.frame(frame), &self.memory, self.memory.now());
+        let (action, bytes) = match found {
+            Ingress::Leave => (Action::Pass, frame.to_vec()),
+            Ingress::Drop => (Action::Drop, frame.to_vec()),
+            Ingress::Reset(resets) => match resets.to_server(&self.memory, false) {
+                ToServer::Nowhere => (Action::Redirect, bytes(&resets.to_client(false), &[])),
+                ToServer::Local(frame) => (Action::Pass, bytes(&frame, &[])),
+                ToServer::Out(_, frame) => (Action::Redirect, bytes(&frame, &[])),
+                ToServer::Tunnel(_, frame, outer) => (Action::Redirect, bytes(&frame, &outer)),
+            },
+        };
+        Ran { action, frame: bytes }
+    }
+
     /// The caller of `local_reply` rewrites; here the frame is parsed and built anew.
     fn send(&mut self, frame: &[u8]) -> Vec<u8> {
         let now = self.memory.now();
@@ -180,6 +197,13 @@ impl Twin for InMemory {
             reasons: self.memory.reason_counts().unwrap(),
         }
     }
+}
+
+/// A reset as it lies in a frame, behind these longs.
+fn bytes(frame: &reset::Frame, outer: &[u32]) -> Vec<u8> {
+    let longs = outer.iter().chain(&frame.ip).chain(&frame.tcp);
+    let datagram = longs.flat_map(|long| long.to_ne_bytes());
+    frame.ethernet().into_iter().chain(datagram).collect()
 }
 
 impl From<&Entry> for Conn {

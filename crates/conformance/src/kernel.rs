@@ -170,8 +170,9 @@ impl Programs {
         removed
     }
 
-    fn reply(&self, frame: &[u8]) -> Vec<u8> {
-        let program: &SchedClassifier = self.0.program("reply").unwrap().try_into().unwrap();
+    /// Runs a classifier; its answer, and the frame after.
+    fn classify(&self, name: &str, frame: &[u8]) -> (u32, Vec<u8>) {
+        let program: &SchedClassifier = self.0.program(name).unwrap().try_into().unwrap();
         let mut out = vec![0; frame.len() + 64];
         let options = TestRunOptions {
             data_in: Some(frame),
@@ -180,7 +181,7 @@ impl Programs {
         };
         let result = program.test_run(options).unwrap();
         out.truncate(result.data_size_out as usize);
-        out
+        (result.return_value, out)
     }
 }
 
@@ -213,8 +214,10 @@ impl InKernel {
             let next: &Xdp = ebpf.program(name).unwrap().try_into().unwrap();
             jump.set(place, &next.fd().unwrap().try_clone().unwrap(), 0).unwrap();
         }
-        let reply: &mut SchedClassifier = ebpf.program_mut("reply").unwrap().try_into().unwrap();
-        reply.load().unwrap();
+        for name in ["reply", "reset"] {
+            let program: &mut SchedClassifier = ebpf.program_mut(name).unwrap().try_into().unwrap();
+            program.load().unwrap();
+        }
         let mut take = |name: &str| ebpf.take_map(name).unwrap();
         Self {
             settings: Array::try_from(take("SETTINGS")).unwrap(),
@@ -429,8 +432,19 @@ impl Twin for InKernel {
         Ran { action, frame: out }
     }
 
+    fn ingress(&mut self, frame: &[u8]) -> Ran {
+        let (answer, frame) = self.programs.classify("reset", frame);
+        let action = match answer {
+            2 => Action::Drop,
+            3 => Action::Pass,
+            7 => Action::Redirect,
+            other => panic!("reset returned {other}"),
+        };
+        Ran { action, frame }
+    }
+
     fn send(&mut self, frame: &[u8]) -> Vec<u8> {
-        self.programs.reply(frame)
+        self.programs.classify("reply", frame).1
     }
 
     fn sweep(&mut self, keys: &[ConnKey]) {

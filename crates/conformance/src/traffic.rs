@@ -2,10 +2,11 @@
 
 use xlvs_datapath::{
     Route,
+    policy::{POLICY_EXPIRE_NODEST, POLICY_RESET_REMOVED},
     state::ESTABLISHED,
     tables::{
         CONN_NO_OUTPUT, DEST_AVAILABLE, HOP_LOCAL, HOP_NEIGHBOUR, HOP_UNKNOWN, METHOD_MASQ,
-        METHOD_ROUTE, METHOD_TUNNEL, SETTING_MIGRATING, Word,
+        METHOD_ROUTE, METHOD_TUNNEL, SETTING_MIGRATING, SETTING_REMOVED, Word,
     },
     tick_of,
 };
@@ -82,6 +83,7 @@ pub fn world(r: &mut Random) -> Given {
     if r.one_in(12) {
         given.settings.flags = SETTING_MIGRATING;
     }
+    removal(r, &mut given);
     if r.one_in(6) {
         given.limiter = u64::from(tick_of(given.now)) << 32 | 0x3e7;
     }
@@ -99,6 +101,7 @@ pub fn edit(r: &mut Random, given: &mut Given) {
     if r.one_in(3) {
         given.settings.timeouts[r.below(13)] = r.of(&[1, 30, 900]) * 1_000_000_000;
     }
+    removal(r, given);
     if given.dests.is_empty() {
         return;
     }
@@ -118,6 +121,15 @@ pub fn edit(r: &mut Random, given: &mut Given) {
         (plan.divisor, plan.max_weight) = (weights.divisor, weights.max);
         plan.state.set(wrr_state(0, weights.max));
     }
+}
+
+/// What connections of removed servers meet.
+fn removal(r: &mut Random, given: &mut Given) {
+    let policy = &mut given.settings.policy.flags;
+    *policy &= !(POLICY_RESET_REMOVED | POLICY_EXPIRE_NODEST);
+    *policy |= r.of(&[0, POLICY_RESET_REMOVED, POLICY_RESET_REMOVED, POLICY_EXPIRE_NODEST]);
+    given.settings.flags &= !SETTING_REMOVED;
+    given.settings.flags |= r.of(&[0, SETTING_REMOVED]);
 }
 
 /// So many connections of clients that send nothing more.

@@ -10,7 +10,7 @@ use xlvs_conformance::churn::{Script, features, replay, script, services};
 
 /// What is not forwarded by xlvs yet. Services do not meet: those that need none of this are played,
 /// and a word here that stands in nobody's way any more is a failure.
-const NOT_YET: &[&str] = &["set expire_nodest_conn=1"];
+const NOT_YET: &[&str] = &[];
 
 fn records() -> Vec<Script> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");

@@ -542,3 +542,27 @@ fn remove_reply<T: Tables>(t: &T, key: &ConnKey, of: Word) {
         t.conn_remove(key);
     }
 }
+
+/// Removes a connection that was seen, before its time (`ip_vs_conn_expire_now`).
+#[inline(always)]
+pub fn bury<T: Tables>(t: &T, key: &ConnKey, seen: Word, now: u64) -> Swept {
+    let Some(c) = t.conn(key) else { return Swept::Kept };
+    let word = Word(c.word.get());
+    let control = c.hop.get();
+    if word.has(CONN_DEAD | CONN_REPLY | CONN_TEMPLATE) || !word.is_life_of(seen) {
+        return Swept::Kept;
+    }
+    if !c.word.replace(word.0, word.with(word.state(), word.flags() | CONN_DEAD).0) {
+        return Swept::Kept;
+    }
+    count_one(t, word, false);
+    t.tally(word.dest(), key.src(), false);
+    if let Some(d) = t.dest(word.dest()) {
+        control_one(t, control, key, d, now);
+        if word.method() == METHOD_MASQ {
+            remove_reply(t, &reply_key(key, d), word);
+        }
+    }
+    t.conn_remove(key);
+    Swept::Removed
+}

@@ -11,7 +11,7 @@ use crate::{
     policy::{AccessKey, Client, ClientKey, ServicePolicy},
     tables::{
         CacheEntry, CacheKey, Conn, ConnKey, Dest, Live, Notes, Order, Plan, Port, Service,
-        ServiceKey, Settings, Stats,
+        ServiceKey, Settings, Stats, Word,
     },
 };
 
@@ -195,6 +195,13 @@ pub trait Tables {
     #[inline(always)]
     fn is_overloaded(&self, slot: u32) -> bool {
         self.live(slot).is_some_and(|live| live.overloaded.get() != 0)
+    }
+    /// [`bury`](crate::conn::bury), by whatever way the home calls it.
+    fn bury(&self, key: &ConnKey, seen: Word, now: u64)
+    where
+        Self: Sized,
+    {
+        crate::conn::bury(self, key, seen, now);
     }
     /// [`choose_random`](crate::choose_random()), by whatever way the home calls it.
     fn choose_random(&self, plan: u32, seed: u64) -> u64

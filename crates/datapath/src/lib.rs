@@ -34,6 +34,7 @@ mod pipeline;
 pub mod policy;
 mod rare;
 mod reason;
+pub mod reset;
 pub mod state;
 pub mod tables;
 pub mod template;

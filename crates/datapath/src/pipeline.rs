@@ -13,8 +13,8 @@ use crate::{
     state,
     tables::{
         CONN_DEAD, CONN_NO_OUTPUT, CONN_REPLY, Conn, ConnKey, DEST_AVAILABLE, DEST_QUIESCED, Dest,
-        HOP_LOCAL, HOP_NEIGHBOUR, Hop, METHOD_MASQ, METHOD_TUNNEL, ServiceKey, Settings, Stats,
-        TUNNEL_OVERHEAD, Word,
+        HOP_LOCAL, HOP_NEIGHBOUR, Hop, METHOD_MASQ, METHOD_TUNNEL, SETTING_REMOVED, ServiceKey,
+        Settings, Stats, TUNNEL_OVERHEAD, Word,
     },
     template,
 };
@@ -147,11 +147,21 @@ fn go<P: Packet, T: Tables>(
         return to_client(p, t, s, m, arrival, &c, word, room).map(Some);
     }
     if is_over(p, t, s, m, &c, word, arrival.now) {
+        if let Some(dest) = t.dest(word.dest())
+            && dest.flags & DEST_AVAILABLE == 0
+            && s.policy.removed(late(p, m)) == Removed::Anew
+        {
+            t.bury(&m.key, word, arrival.now);
+        }
         return Ok(None);
     }
     let dest = t.dest(word.dest()).ok_or(Reason::Inconsistent)?;
-    if dest.flags & DEST_AVAILABLE == 0 && s.policy.removed(late(p, m)) != Removed::Deliver {
-        return Err(Reason::ServerRemoved);
+    if dest.flags & DEST_AVAILABLE == 0 {
+        match s.policy.removed(late(p, m)) {
+            Removed::Deliver => {}
+            Removed::Reset if s.flags & SETTING_REMOVED != 0 => return Err(Reason::ResetBoth),
+            _ => return Err(Reason::ServerRemoved),
+        }
     }
     follow(t, s, m, &c, word, dest, arrival.now)?;
     count_in(t, word.dest(), m);
@@ -190,7 +200,7 @@ pub(crate) fn is_over<P: Packet, T: Tables>(
 
 /// What a packet to a removed server is.
 #[inline(always)]
-fn late<P: Packet>(p: &P, m: &Meta) -> Late {
+pub(crate) fn late<P: Packet>(p: &P, m: &Meta) -> Late {
     if m.key.protocol() != u32::from(PROTO_TCP) {
         return Late::Datagram;
     }

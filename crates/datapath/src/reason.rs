@@ -67,6 +67,8 @@ reasons! {
     LocalNatReply = "local_nat_reply",
     /// A frame for another host, flooded by the switch.
     OtherHost = "other_host",
+    /// The connection's server was removed: the stack's first program resets both sides instead.
+    ResetBoth = "reset_both",
     // Nowhere.
     /// A fragment for an address with services.
     Fragment = "fragment",

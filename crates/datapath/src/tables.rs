@@ -665,6 +665,8 @@ pub const SETTING_MIGRATING: u32 = 0x01;
 pub const SETTING_CAREFUL: u32 = 0x02;
 /// [`Settings::flags`]: some service takes every port of its address, or is FTP's.
 pub const SETTING_ALL_PORTS: u32 = 0x04;
+/// [`Settings::flags`]: some server that was removed may have connections still.
+pub const SETTING_REMOVED: u32 = 0x08;
 
 /// [`Event::kind`]: the neighbour `addr` on `ifindex` is wanted.
 pub const EVENT_NEIGHBOUR: u32 = 1;

@@ -39,6 +39,8 @@ const F_MMAPABLE: u32 = 1 << 10;
 pub(crate) enum Hook {
     /// `BPF_XDP`.
     Xdp = 37,
+    /// `BPF_TCX_INGRESS`.
+    TcxIngress = 46,
     /// `BPF_TCX_EGRESS`.
     TcxEgress = 47,
 }

@@ -14,6 +14,8 @@ mod maps;
 mod programs;
 #[cfg(target_arch = "bpf")]
 mod reference;
+#[cfg(target_arch = "bpf")]
+mod reset;
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}

@@ -20,7 +20,7 @@ use xlvs_datapath::{
     tables::{
         CacheEntry, CacheKey, Conn, ConnKey, Dest, EVENT_NEIGHBOUR, Event, Live,
         METERS as METERS_COUNT, Notes, Order, PerCpu, Plan, Port, REASON_COUNTERS, Service,
-        ServiceKey, Settings, Stats,
+        ServiceKey, Settings, Stats, Word,
     },
 };
 use xlvs_wire::{Mac, Packet};
@@ -502,6 +502,11 @@ impl<P: Place> Tables for Maps<P> {
     fn is_overloaded(&self, slot: u32) -> bool {
         is_server_overloaded(slot) != 0
     }
+    #[inline(always)]
+    fn bury(&self, key: &ConnKey, seen: Word, now: u64) {
+        let [addresses, ports] = key.words();
+        bury_connection(addresses, ports, seen.0, now);
+    }
 }
 
 /// A function of its own to the verifier (of global linkage, numbers in and out), which walks it
@@ -552,6 +557,14 @@ pub(crate) extern "C" fn tally_connection(slot: u32, client: u32, begins: u32) -
 #[inline(never)]
 pub(crate) extern "C" fn services_timeout(slot: u32, index: u32) -> u64 {
     xlvs_datapath::own_timeout(&Maps(Function), slot, index)
+}
+
+/// Rare, and long.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn bury_connection(addresses: u64, ports: u64, seen: u64, now: u64) -> u32 {
+    let key = ConnKey::from_words(addresses, ports as u32, (ports >> 32) as u32);
+    xlvs_datapath::conn::bury(&Maps(Function), &key, Word(seen), now) as u32
 }
 
 // For the careful way: each step a function that the verifier walks once.

@@ -7,6 +7,7 @@ mod life;
 mod limits;
 mod messages;
 mod methods;
+mod removed;
 mod service;
 mod states;
 mod sweep;
@@ -45,6 +46,8 @@ pub enum Hook {
     In,
     /// The host sends it.
     Out,
+    /// XDP let it through as it came; the next program meets it.
+    Ingress,
     /// It comes in with no room before it, which `BPF_PROG_TEST_RUN` cannot do: in memory only.
     NoRoom,
 }
@@ -103,6 +106,7 @@ pub fn all() -> Vec<Row> {
         life::rows(),
         gate::rows(),
         limits::rows(),
+        removed::rows(),
     ]
     .concat()
 }
@@ -132,6 +136,11 @@ impl Row {
         let ran = match self.hook {
             Hook::In | Hook::NoRoom => twin.run(&self.frame),
             Hook::Out => Ran { action: Action::Pass, frame: twin.send(&self.frame) },
+            Hook::Ingress => {
+                let through = twin.run(&self.frame);
+                assert_eq!(through, Ran { action: Action::Pass, frame: self.frame.clone() });
+                twin.ingress(&self.frame)
+            }
         };
         let after = twin.snapshot();
         let wrong = |what: String| format!("{}, in {}: {what}", self.says, twin.name());

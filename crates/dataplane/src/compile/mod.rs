@@ -26,7 +26,7 @@ use xlvs_datapath::{
     policy::{AccessKey, ServicePolicy},
     tables::{
         DEST_AVAILABLE, DEST_QUIESCED, Dest, MARK_PROTOCOL, Order, Plan, Port, SETTING_ALL_PORTS,
-        Service, ServiceKey, Settings,
+        SETTING_REMOVED, Service, ServiceKey, Settings,
     },
 };
 use xlvs_model::{Model, Server, ServerKey, Touched};
@@ -363,7 +363,9 @@ impl Compiler {
         let before = self.settings;
         self.settings.services = u32::try_from(self.services.len()).unwrap_or(u32::MAX);
         let all_ports = if self.all_ports.is_empty() { 0 } else { SETTING_ALL_PORTS };
-        self.settings.flags = self.settings.flags & !SETTING_ALL_PORTS | all_ports;
+        let flags = self.settings.flags & !(SETTING_ALL_PORTS | SETTING_REMOVED);
+        let removed = if self.slots.has_removed() { SETTING_REMOVED } else { 0 };
+        self.settings.flags = flags | all_ports | removed;
         if self.settings != before {
             writes.push(Write::Settings(self.settings));
         }
@@ -570,6 +572,10 @@ impl Compiler {
         for (slot, _) in &gone {
             writes.extend([Write::Dest(*slot, no_dest()), Write::ClearStats(*slot)]);
             self.limit(*slot, NO_THRESHOLDS, &mut writes);
+        }
+        if self.settings.flags & SETTING_REMOVED != 0 && !self.slots.has_removed() {
+            self.settings.flags &= !SETTING_REMOVED;
+            writes.push(Write::Settings(self.settings));
         }
         Ok((gone, writes))
     }

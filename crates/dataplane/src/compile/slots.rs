@@ -102,6 +102,11 @@ impl Slots {
         self.by_key.get(key).copied()
     }
 
+    /// Some server that no list names may have connections.
+    pub(crate) fn has_removed(&self) -> bool {
+        !self.removed.is_empty()
+    }
+
     pub(crate) fn get(&self, slot: u32) -> Option<&Slot> {
         self.used.get(&slot)
     }

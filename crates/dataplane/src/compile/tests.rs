@@ -180,7 +180,7 @@ fn order_of_writes() {
         (
             "a removed one loses its flag after the swap",
             "d tcp:10.0.0.1:80 10.1.0.1:80",
-            &["orders", "plan", "service", "retire"],
+            &["orders", "plan", "service", "retire", "settings"],
         ),
         (
             "a weight is a new plan",

@@ -153,39 +153,59 @@ pub(super) fn index_of(interface: &str) -> Result<u32, Error> {
     netlink::index_of(interface).ok_or_else(none)
 }
 
-/// Puts the classifier at the egress of an interface: by a pinned link where the kernel has TCX, by
-/// a filter of the `clsact` qdisc elsewhere (which outlives the process by itself).
-pub(super) fn attach_reply(ebpf: &mut Ebpf, links: &Path, interface: &str) -> Result<(), Error> {
+/// A classifier's place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Classifier {
+    /// The program, and what its pins begin with.
+    pub(super) name: &'static str,
+    hook: Hook,
+    filter: TcAttachType,
+    side: &'static str,
+}
+
+/// At the egress: see [`super::programs::REPLY`].
+pub(super) const REPLY: Classifier = Classifier {
+    name: super::programs::REPLY,
+    hook: Hook::TcxEgress,
+    filter: TcAttachType::Egress,
+    side: "egress",
+};
+/// At the ingress: see [`super::programs::RESET`].
+pub(super) const RESET: Classifier = Classifier {
+    name: super::programs::RESET,
+    hook: Hook::TcxIngress,
+    filter: TcAttachType::Ingress,
+    side: "ingress",
+};
+
+/// Puts a classifier on an interface: by a pinned link where the kernel has TCX, by a filter of the
+/// `clsact` qdisc elsewhere (which outlives the process by itself).
+pub(super) fn attach_classifier(
+    ebpf: &mut Ebpf,
+    what: Classifier,
+    links: &Path,
+    interface: &str,
+) -> Result<(), Error> {
     let ifindex = index_of(interface)?;
-    let program: &mut SchedClassifier = find(ebpf, super::programs::REPLY)?;
-    let path = links.join(format!("reply_{ifindex}"));
-    let failed = |e| Error::system(format!("attaching to the egress of {interface}"), e);
+    let program: &mut SchedClassifier = find(ebpf, what.name)?;
+    let path = links.join(format!("{}_{ifindex}", what.name));
+    let failed = |e| Error::system(format!("attaching to the {} of {interface}", what.side), e);
     if kernel_is_at_least(6, 6) {
         let fd = program.fd().map_err(|e| failed(io::Error::other(e)))?;
         if path.exists() && adopt(&path, ifindex, fd.as_fd(), true)? {
             return Ok(());
         }
-        let link = sys::link(fd.as_fd(), ifindex, Hook::TcxEgress, 0).map_err(failed)?;
+        let link = sys::link(fd.as_fd(), ifindex, what.hook, 0).map_err(failed)?;
         return pin_link(link.as_fd(), &path);
     }
     // The qdisc may be there already.
     let _ = qdisc_add_clsact(interface);
     let handle = TcHandle::new(0, 1);
-    let old = SchedClassifierLink::attached(
-        interface,
-        TcAttachType::Egress,
-        FILTER_PRIORITY,
-        handle,
-        None,
-    )
-    .map_err(failed)?;
+    let old = SchedClassifierLink::attached(interface, what.filter, FILTER_PRIORITY, handle, None)
+        .map_err(failed)?;
     let id = program.attach_to_link(old).or_else(|_| {
         let options = NlOptions { priority: FILTER_PRIORITY, handle, ..NlOptions::default() };
-        program.attach_with_options(
-            interface,
-            TcAttachType::Egress,
-            TcAttachOptions::Netlink(options),
-        )
+        program.attach_with_options(interface, what.filter, TcAttachOptions::Netlink(options))
     });
     let id = id.map_err(|e| failed(io::Error::other(e)))?;
     let link = program.take_link(id).map_err(|e| failed(io::Error::other(e)))?;
@@ -194,11 +214,10 @@ pub(super) fn attach_reply(ebpf: &mut Ebpf, links: &Path, interface: &str) -> Re
     Ok(())
 }
 
-/// Takes the classifier off, where it is a filter.
-pub(super) fn detach_filter(interface: &str) {
+/// Takes a classifier off, where it is a filter.
+pub(super) fn detach_filter(what: Classifier, interface: &str) {
     if !kernel_is_at_least(6, 6) {
-        let name = super::programs::REPLY;
-        let _ = aya::programs::tc::qdisc_detach_program(interface, TcAttachType::Egress, name);
+        let _ = aya::programs::tc::qdisc_detach_program(interface, what.filter, what.name);
     }
 }
 

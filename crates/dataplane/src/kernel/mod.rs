@@ -3,7 +3,8 @@
 //! ```text
 //! DIR/v1/SETTINGS ...      the maps, by the version of their layouts
 //! DIR/links/xdp_3_native   a link: program, interface number, XDP mode
-//! DIR/links/reply_3
+//! DIR/links/reset_3        the classifier at its ingress
+//! DIR/links/reply_3        and at its egress
 //! ```
 //!
 //! Whoever opens the folder next puts its own programs over the same maps and behind the same
@@ -52,7 +53,8 @@ pub struct Kernel {
     test: bool,
     adopted: bool,
     notes: Vec<String>,
-    /// Where the classifier is, as far as this process put it there.
+    /// Where the classifiers are, as far as this process put them there.
+    ingress: Vec<String>,
     egress: Vec<String>,
     /// Older tables whose connections are yet to be fetched.
     older: Option<migrate::Older>,
@@ -101,8 +103,9 @@ impl Kernel {
             ));
         }
         let (dir, test) = (dir.clone(), options.test);
+        let (ingress, egress) = (Vec::new(), Vec::new());
         let mut this =
-            Self { ebpf, maps, ring, dir, test, adopted, notes, egress: Vec::new(), older: None };
+            Self { ebpf, maps, ring, dir, test, adopted, notes, ingress, egress, older: None };
         if let Some(older) = older {
             this.older = migrate::begin(&mut this, older)?;
         }
@@ -129,6 +132,8 @@ impl Kernel {
         mode: XdpMode,
     ) -> Result<Vec<Attached>, Error> {
         let links = self.dir.join(LINKS);
+        // First: XDP leaves to it what it cannot do alone.
+        self.attach_ingress(interfaces)?;
         let mut attached = Vec::new();
         for interface in interfaces {
             let fd = attach::xdp_fd(&mut self.ebpf, programs::DIRECTOR)?;
@@ -137,10 +142,24 @@ impl Kernel {
         self.attach_egress(egress)?;
         let keep: Vec<u32> = attached.iter().map(|a| a.ifindex).collect();
         attach::drop_others(&links, "xdp", &keep)?;
+        attach::drop_others(&links, attach::RESET.name, &keep)?;
         if let Some(older) = self.older.take() {
             migrate::finish(self, &older)?;
         }
         Ok(attached)
+    }
+
+    /// The classifier between XDP and the stack on these interfaces.
+    fn attach_ingress(&mut self, interfaces: &[String]) -> Result<(), Error> {
+        let links = self.dir.join(LINKS);
+        for interface in interfaces {
+            attach::attach_classifier(&mut self.ebpf, attach::RESET, &links, interface)?;
+        }
+        for gone in self.ingress.iter().filter(|name| !interfaces.contains(name)) {
+            attach::detach_filter(attach::RESET, gone);
+        }
+        self.ingress = interfaces.to_vec();
+        Ok(())
     }
 
     /// The classifier at the egress of exactly these interfaces; to be called again when interfaces
@@ -149,21 +168,22 @@ impl Kernel {
         let links = self.dir.join(LINKS);
         let mut keep = Vec::new();
         for interface in egress {
-            attach::attach_reply(&mut self.ebpf, &links, interface)?;
+            attach::attach_classifier(&mut self.ebpf, attach::REPLY, &links, interface)?;
             keep.push(attach::index_of(interface)?);
         }
         for gone in self.egress.iter().filter(|name| !egress.contains(name)) {
-            attach::detach_filter(gone);
+            attach::detach_filter(attach::REPLY, gone);
         }
         self.egress = egress.to_vec();
-        attach::drop_others(&links, "reply", &keep)
+        attach::drop_others(&links, attach::REPLY.name, &keep)
     }
 
     /// Takes links and pins away; the kernel frees the rest. `egress` as given to
     /// [`Kernel::attach`].
     pub fn detach(self, egress: &[String]) -> Result<(), Error> {
         for interface in egress {
-            attach::detach_filter(interface);
+            attach::detach_filter(attach::REPLY, interface);
+            attach::detach_filter(attach::RESET, interface);
         }
         remove_pins(&self.dir)
     }

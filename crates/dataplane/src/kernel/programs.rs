@@ -17,6 +17,8 @@ pub(super) const DIRECTOR: &str = "director";
 const SWEEP: &str = "sweep";
 /// The classifier at the egress of each interface.
 pub(super) const REPLY: &str = "reply";
+/// The classifier at the ingress of the interfaces that packets come in by.
+pub(super) const RESET: &str = "reset";
 
 /// Loads the object over the pins in `dir`, making those that are not there.
 pub(super) fn load_director(object: &[u8], dir: &Path, options: &Options) -> Result<Ebpf, Error> {
@@ -33,6 +35,7 @@ pub(super) fn load_director(object: &[u8], dir: &Path, options: &Options) -> Res
     join_programs(&mut ebpf)?;
     load_xdp(&mut ebpf, SWEEP)?;
     load_classifier(&mut ebpf, REPLY)?;
+    load_classifier(&mut ebpf, RESET)?;
     Ok(ebpf)
 }
 

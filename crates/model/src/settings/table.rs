@@ -193,7 +193,7 @@ EstCpulist "est_cpulist" KERNELS Kind::Processors, T("auto"), T("auto"), NO_ESTI
 EstNice "est_nice" KERNELS Kind::Range(-20, 19), N(0), N(0), NO_ESTIMATOR;
 "The niceness of the kernel's threads for rates."
 
-ExpireNodestConn "expire_nodest_conn" KERNELS Kind::Switch, N(0), N(0), DATA_PATH;
+ExpireNodestConn "expire_nodest_conn" KERNELS Kind::Switch, N(0), N(0), Now;
 "What becomes of the connections of a server that is removed. 0: they stay until their time is \
  up, and come to life again if the server is added again. 1: they end at once, and the client's \
  next packet is told so. What their packets meet while they stay: see removed_server. With 1, a \
@@ -277,8 +277,7 @@ DebugLevel "debug_level" KERNELS Kind::Int, N(0), N(0),
     Never("the daemon's log has its own level: XLVS_LOG");
 "How much a kernel that was built with debugging logs."
 
-RemovedServer "removed_server" OURS Kind::Words(&["reset", "drop"]), T("drop"), T("reset"),
-    DATA_PATH;
+RemovedServer "removed_server" OURS Kind::Words(&["reset", "drop"]), T("drop"), T("reset"), Now;
 "What a client's packets meet whose server was removed. reset: segments without payload still \
  reach the server, so an answer under way arrives whole; the first one with payload is dropped, \
  and both sides are reset at once; with expire_nodest_conn=1 the first segment of any kind is. UDP \

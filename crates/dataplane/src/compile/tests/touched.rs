@@ -30,7 +30,7 @@ fn a_change_among_many_looks_at_nothing_else() {
         ("e tcp:10.0.0.1:250 10.1.0.2:80 1", &[], 0),
         ("E tcp:10.0.0.1:250 rr", &["orders", "plan", "service"], 1),
         ("a tcp:10.0.0.1:250 10.1.0.3:80 1", &["dest", "orders", "plan", "service"], 1),
-        ("d tcp:10.0.0.1:250 10.1.0.1:80", &["orders", "plan", "service", "retire"], 1),
+        ("d tcp:10.0.0.1:250 10.1.0.1:80", &["orders", "plan", "service", "retire", "settings"], 1),
         ("D tcp:10.0.0.1:250", &["no service", "retire", "retire", "settings"], 0),
         ("A tcp:10.0.0.1:501 rr", &["plan", "service", "settings"], 0),
     ] {
