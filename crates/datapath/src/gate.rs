@@ -21,6 +21,9 @@ pub fn gate<T: Tables>(t: &T, client: u32, now: u64, of: u64, policy: u32) -> u3
 }
 const _: () = assert!(Reason::NotIpv4 as u32 == 0, "none of the gate's");
 
+/// In place of a policy: the lists of clients and nothing else.
+pub(crate) const ACCESS_ONLY: u32 = u32::MAX;
+
 /// For a newcomer.
 #[inline(always)]
 pub(crate) fn pass<T: Tables>(
@@ -48,6 +51,9 @@ fn try_gate<T: Tables>(
         if is_denied(Some(own), Some(director)) {
             return Err(Reason::Denied);
         }
+    }
+    if policy == ACCESS_ONLY {
+        return Ok(());
     }
     if s.policy.drop_rate != 0 {
         let meter = t.meter(METER_DROPS).ok_or(Reason::Inconsistent)?;

@@ -14,7 +14,7 @@ use crate::{
     mark::{Facts, mark_of},
     parse::parse,
     pipeline::{Arrival, Outcome, count_in, is_over, send},
-    policy::POLICY_SERVICES,
+    policy::{POLICY_ACCESS, POLICY_SERVICES},
     tables::{
         CONN_DEAD, CONN_REPLY, CONN_TIMED, DEST_AVAILABLE, MARK_PROTOCOL, SERVICE_ONE_PACKET,
         SERVICE_PERSISTENT, SETTING_ALL_PORTS, Service, ServiceKey, Settings, Word,
@@ -57,7 +57,13 @@ fn decide<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Result<W
     if n.came_by == OTHER_HOST {
         return Err(Reason::OtherHost);
     }
-    may_begin(s, &n.key(), n.tcp_flags())?;
+    if let Err(reason) = may_begin(s, &n.key(), n.tcp_flags()) {
+        if s.policy.has(POLICY_ACCESS) {
+            // Nor is the host to answer who was shut out.
+            gate::pass(t, &n, &of, gate::ACCESS_ONLY)?;
+        }
+        return Err(reason);
+    }
     if s.policy.limits() || service.policy != 0 {
         gate::pass(t, &n, &of, service.policy)?;
     }

@@ -56,6 +56,13 @@ fn lists() -> Vec<Row> {
     let others = AccessKey::of_network(other, 0, 0);
     vec![
         stays_out("a client on the deny list", listed(&[(false, CLIENT, 32, ACCESS_DENY)]), denied),
+        Row::new(
+            "a segment of no connection of a client on the deny list",
+            listed(&[(false, CLIENT, 32, ACCESS_DENY)]),
+            Packet::new(L4::Tcp(Flags::ACK)).bytes(),
+            denied,
+            Out::Dropped,
+        ),
         stays_out("of a network on it", listed(&[(false, net, 24, ACCESS_DENY)]), denied),
         comes_in("another network is on it", listed(&[(false, [10, 0, 1, 0], 24, ACCESS_DENY)])),
         comes_in(
