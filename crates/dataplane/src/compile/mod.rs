@@ -9,6 +9,7 @@ mod hops;
 mod keys;
 mod leave;
 mod limits;
+mod list;
 mod marks;
 mod room;
 mod settings;
@@ -25,8 +26,8 @@ use xlvs_datapath::{
     mark::MAX_MARK_ENTRIES,
     policy::{AccessKey, ServicePolicy},
     tables::{
-        DEST_AVAILABLE, DEST_QUIESCED, Dest, MARK_PROTOCOL, Order, Plan, Port, SETTING_ALL_PORTS,
-        SETTING_REMOVED, Service, ServiceKey, Settings,
+        DEST_AVAILABLE, Dest, MARK_PROTOCOL, Order, Plan, Port, SETTING_ALL_PORTS, SETTING_REMOVED,
+        Service, ServiceKey, Settings,
     },
 };
 use xlvs_model::{Model, Server, ServerKey, Touched};
@@ -44,9 +45,10 @@ pub use self::{
 use self::{
     keys::marker,
     limits::{Limits, with_care},
+    list::List,
     room::Room,
     slots::Slots,
-    slow::{Listed, Ramped, ramped},
+    slow::{Ramped, ramped},
     translate::{Old, state_for},
     undo::Undo,
 };
@@ -108,13 +110,6 @@ struct Installed {
     /// Shares of the servers in slow start; empty while nobody ramps, None: not known, since
     /// somebody else wrote it.
     shares: Option<Vec<u32>>,
-}
-
-/// A list to be, and whether a server of it was edited (which wrr notices even if no weight
-/// changed).
-struct List {
-    listed: Vec<Listed>,
-    edited: bool,
 }
 
 /// A service of the desired state that is to be in the tables.
@@ -369,76 +364,6 @@ impl Compiler {
         if self.settings != before {
             writes.push(Write::Settings(self.settings));
         }
-    }
-
-    /// Destinations for the servers of a service, new, changed or as they were.
-    fn list(
-        &mut self,
-        key: ServiceKey,
-        wanted: &Wanted<'_>,
-        now: u64,
-        writes: &mut Vec<Write>,
-    ) -> Result<List, Error> {
-        let Wanted { slow_start_s, servers, .. } = *wanted;
-        let served = self.served(key, slow_start_s);
-        let mut list = List { listed: Vec::with_capacity(servers.len()), edited: false };
-        for server in servers.iter().filter(|server| leave::forwarded_to(server).is_ok()) {
-            let Some(dest_key) = DestKey::new(key, &server.key) else { continue };
-            let slot = if let Some(slot) = self.slots.find(&dest_key) {
-                let known = self.slots.get(slot).map_or(0, |entry| entry.dest.flags);
-                if known & DEST_AVAILABLE == 0 {
-                    // Back from the trash it has no past: `add ||` in `__ip_vs_update_dest`.
-                    self.last_weights.remove(&slot);
-                }
-                list.edited |= self.edit(slot, server, writes);
-                slot
-            } else {
-                let dest = self.with_hop(keys::dest(&dest_key, server));
-                let full = Error::Full { table: "servers", room: self.sizes.dests };
-                let slot = self.slots.add(dest).ok_or(full)?;
-                self.last_weights.remove(&slot);
-                writes.push(Write::Dest(slot, dest));
-                slot
-            };
-            list.edited |= self.limit(slot, (server.upper, server.lower), writes);
-            if server.weight != 0 {
-                self.last_weights.insert(slot, server.weight);
-            }
-            let (weight, limited) = (server.weight, server.upper != 0);
-            let share = self.ramp(slot, weight, slow_start_s, &served, now);
-            list.listed.push(Listed { slot, weight, limited, share });
-        }
-        Ok(list)
-    }
-
-    /// Method and presence of a destination that has a slot.
-    fn edit(&mut self, slot: u32, server: &Server, writes: &mut Vec<Write>) -> bool {
-        let Some(entry) = self.slots.get(slot) else { return false };
-        let old = entry.dest;
-        let new = Dest {
-            method: keys::method_number(server.method),
-            flags: old.flags & !DEST_QUIESCED | DEST_AVAILABLE | keys::quiesced(server),
-            ..old
-        };
-        if self.slots.set(slot, new) {
-            writes.push(Write::Dest(slot, new));
-        }
-        old.method != new.method
-    }
-
-    /// Thresholds of a server; true if they are others than before.
-    fn limit(&mut self, slot: u32, wanted: (u32, u32), writes: &mut Vec<Write>) -> bool {
-        let known = self.thresholds.get(&slot).copied().unwrap_or(NO_THRESHOLDS);
-        if known == wanted {
-            return false;
-        }
-        if wanted == NO_THRESHOLDS {
-            self.thresholds.remove(&slot);
-        } else {
-            self.thresholds.insert(slot, wanted);
-        }
-        writes.push(Write::Thresholds(slot, wanted.0, wanted.1));
-        true
     }
 
     /// Puts a list in force, unless it is already.
