@@ -75,9 +75,10 @@ mod tests {
 
     #[test]
     fn what_is_read_of_a_table() {
-        let table = "Some CPU\n\n| packet | ns | less empty | beside it | ratio |\n|---|---:|---:|---|---:|\n\
-                     | established, one hot flow: DR                 | 150 |  61 | reference | 1.20 |\n\
-                     | established, one hot flow: empty              |  89 |     |           |      |\n";
+        let table = "Some CPU\n\n| packet | ns | less empty | beside it | ratio |\n\
+             |---|---:|---:|---|---:|\n\
+             | established, one hot flow: DR    | 150 |  61 | reference | 1.20 |\n\
+             | established, one hot flow: empty |  89 |     |           |      |\n";
         for (row, expected, sentence) in [
             ("DR", Some(61.0), "less the empty program"),
             ("empty", None, "nothing is left of that"),

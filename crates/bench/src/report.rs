@@ -102,8 +102,8 @@ impl Report {
         let head = format!(
             "{}, Linux {}, {}. Medians of {} rounds of `BPF_PROG_TEST_RUN` (one packet a call, \
              one core, programs taking turns). The verifier walks {} instructions for the short \
-             way, for newcomers and for the whole way. NAT's answers in random order ask the host's routes each, \
-             as a way found is kept for a second.",
+             way, for newcomers and for the whole way. NAT's answers in random order ask the \
+             host's routes each, as a way found is kept for a second.",
             machine(),
             kernel(),
             today(),

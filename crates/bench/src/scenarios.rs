@@ -33,8 +33,8 @@ fn stream<'a>(flags: u8, mut flow: impl FnMut() -> Flow + 'a) -> impl FnMut(&mut
     }
 }
 
-/// Each round with the object loaded anew: where the kernel puts a program differs from load to load,
-/// and with it how the program lies in the processor's caches, which costs some nanoseconds.
+/// Each round with the object loaded anew: where the kernel puts a program differs from load to
+/// load, and with it how the program lies in the processor's caches, which costs some nanoseconds.
 fn reloading(
     effort: &Effort,
     mut round: impl FnMut(&Effort) -> Result<Vec<Timing>>,

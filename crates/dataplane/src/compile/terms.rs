@@ -1,4 +1,4 @@
-//! A service's terms as the tables have them, and the tables of buckets of the schedulers that hash.
+//! A service's terms as the tables have them, and the buckets of the schedulers that hash.
 
 use xlvs_datapath::tables::{BUCKETS_IN_WORD, SERVICE_ONE_PACKET, SERVICE_PERSISTENT, Service};
 use xlvs_model::ClientMask;
