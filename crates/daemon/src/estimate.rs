@@ -148,10 +148,13 @@ mod tests {
         }
     }
 
+    /// Milliseconds since the last reading, and what was counted since.
+    type Reading = (u64, u64);
+
     #[test]
     fn rows() {
-        // Readings (milliseconds since the last, counted since), connections a second, bytes.
-        let rows: [(&[(u64, u64)], u64, u64, &str); 9] = [
+        // Readings, connections a second, bytes a second, and a sentence.
+        let rows: [(&[Reading], u64, u64, &str); 9] = [
             (&[(2000, 2000)], 250, 250, "a quarter of the way after one step"),
             (&[(2000, 2000); 40], 1000, 1000, "a constant rate is reached"),
             (&[(80_000, 80_000)], 1000, 1000, "by one who comes late, too"),

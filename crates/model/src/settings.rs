@@ -1,6 +1,6 @@
 //! Settings by the kernel's names (`/proc/sys/net/ipv4/vs`), and a few of our own.
 //!
-//! One table ([`table`]) says of each setting what it is called, what it may be, what the kernel
+//! One table (`table.rs`) says of each setting what it is called, what it may be, what the kernel
 //! and xlvs begin with, what it means and whether it has an effect yet. Listings, help, the
 //! documentation and the API are made from it. A [`Profile`] gives every setting its default; what
 //! was set by hand lies over it.

@@ -43,7 +43,9 @@ impl Rates {
             return self.begin(*service, now);
         }
         let all: Vec<ServiceKey> = self.services.keys().copied().collect();
-        all.into_iter().for_each(|service| self.begin(service, now));
+        for service in all {
+            self.begin(service, now);
+        }
         self.whole = Some((now, Estimate::default()));
     }
 
@@ -116,7 +118,9 @@ impl Engine {
         if !self.model.settings.is_on(Setting::RunEstimation) {
             return self.rates.clear();
         }
-        views.iter_mut().for_each(|view| self.rates.fill(view, now));
+        for view in views {
+            self.rates.fill(view, now);
+        }
     }
 
     /// `GET /v1/stats`.
