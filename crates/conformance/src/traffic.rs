@@ -2,7 +2,10 @@
 
 use xlvs_datapath::{
     Route,
-    policy::{POLICY_EXPIRE_NODEST, POLICY_RESET_REMOVED},
+    policy::{
+        ACCESS_DENY, AccessKey, EVERY_SERVICE, POLICY_ACCESS, POLICY_EXPIRE_NODEST,
+        POLICY_RESET_REMOVED, ServicePolicy,
+    },
     state::ESTABLISHED,
     tables::{
         CONN_NO_OUTPUT, DEST_AVAILABLE, HOP_LOCAL, HOP_NEIGHBOUR, HOP_UNKNOWN, METHOD_MASQ,
@@ -14,7 +17,8 @@ use xlvs_sched::{Scheduler, Weights, wrr_state};
 use xlvs_wire::Mac;
 
 use crate::{
-    CLIENT_MAC, CONNS, Entry, Flags, GATEWAY, Given, L4, Packet, Random, Real, addr, client_key,
+    CLIENT, CLIENT_MAC, CONNS, Entry, Flags, GATEWAY, Given, L4, Packet, Random, Real, addr,
+    client_key,
 };
 
 const SCHEDULERS: [Scheduler; 6] =
@@ -84,6 +88,7 @@ pub fn world(r: &mut Random) -> Given {
         given.settings.flags = SETTING_MIGRATING;
     }
     removal(r, &mut given);
+    let mut given = limited(r, given);
     if r.one_in(6) {
         given.limiter = u64::from(tick_of(given.now)) << 32 | 0x3e7;
     }
@@ -92,6 +97,25 @@ pub fn world(r: &mut Random) -> Given {
         given = given.but(|g| fill(g, crowd));
     }
     given
+}
+
+/// Now and then not everybody may come in.
+fn limited(r: &mut Random, given: Given) -> Given {
+    let own = ServicePolicy { client_mask: u32::MAX, ..ServicePolicy::default() };
+    match r.below(25) {
+        0 => given.asking(|policy| policy.flags |= POLICY_ACCESS).but(|g| {
+            let network = AccessKey::of_network(EVERY_SERVICE, addr(CLIENT), 29);
+            g.access.push((network, ACCESS_DENY));
+        }),
+        1 => given.asking(|policy| policy.drop_rate = 2),
+        2 => given.asking(|policy| policy.conn_max = 2),
+        3 => given.policy(ServicePolicy { client_max: 1, ..own }),
+        4 => {
+            let minute = 60_000_000_000;
+            given.policy(ServicePolicy { rate_interval: minute, rate_burst: minute, ..own })
+        }
+        _ => given,
+    }
 }
 
 /// What a person or the network may change meanwhile.

@@ -152,8 +152,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "removed servers go on serving",
         PIPELINE,
-        "if dest.flags & DEST_AVAILABLE == 0 && s.policy",
-        "if dest.flags & DEST_AVAILABLE == 99 && s.policy",
+        "    if dest.flags & DEST_AVAILABLE == 0 {",
+        "    if dest.flags & DEST_AVAILABLE == 99 {",
     ),
     mutant(
         "a connection that grows idle stays active too",

@@ -89,8 +89,8 @@ fn came_by<P: Packet, T: Tables>(p: &P, t: &T, arrival: &Arrival) -> u64 {
     }
 }
 
-/// Where a newcomer goes: a connection's [`Word`], or why there is none. One number: where a pointer
-/// and a number, or something and nothing, may share a register, the verifier refuses both.
+/// Where a newcomer goes: a connection's [`Word`], or why there is none. One number: where a
+/// pointer and a number, or something and nothing, may share a register, the verifier refuses both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admission(pub u64);
 
@@ -190,7 +190,8 @@ fn try_admit<T: Tables>(t: &T, n: &Newcomer) -> Result<Admission, Reason> {
     Ok(conn::begin(t, &beginning, dest))
 }
 
-/// Not a plain newcomer. Like no server, it is a matter for another program, which looks for itself.
+/// Not a plain newcomer. Like no server, it is a matter for another program, which looks for
+/// itself.
 pub(crate) const NOT_PLAIN: Reason = Reason::SentUnreachable;
 
 #[inline(always)]

@@ -471,8 +471,8 @@ pub enum Swept {
     Removed,
 }
 
-/// Removes the entry of `key` if its time has come, or by force. Whoever swaps the word to dead does
-/// the counting and the removing; nobody can bring a dead word back.
+/// Removes the entry of `key` if its time has come, or by force. Whoever swaps the word to dead
+/// does the counting and the removing; nobody can bring a dead word back.
 #[inline(always)]
 pub fn expire<T: Tables>(t: &T, key: &ConnKey, now: u64, forced: bool) -> Swept {
     let Some(c) = t.conn(key) else { return Swept::Kept };

@@ -129,8 +129,8 @@ fn parse_plain<P: Packet>(p: &P) -> Option<Meta> {
     Some(Meta { key, l4: L4, ip_len, ttl: ip.ttl, tcp_flags, event })
 }
 
-/// A segment that says nothing but ACK leaves ESTABLISHED as it is, whoever sent it: what the tables
-/// of `state` say of nearly all segments.
+/// A segment that says nothing but ACK leaves ESTABLISHED as it is, whoever sent it: what the
+/// tables of `state` say of nearly all segments.
 #[inline(always)]
 const fn is_settled(word: Word, m: &Meta) -> bool {
     word.state() == state::ESTABLISHED && m.tcp_flags & (SYN | FIN | RST | ACK) == ACK

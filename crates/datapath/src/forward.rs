@@ -138,8 +138,9 @@ pub(crate) fn nat_reply<P: Packet>(p: &mut P, m: &Meta, back: &Back) -> Result<R
 }
 
 /// IP in IP as `ip_vs_tunnel_xmit` builds it: hop count and "don't fragment" of the inner header,
-/// whose ECN bits are carried as RFC 6040 says (a mark of congestion is not copied outwards). All is
-/// read where the packet then lies: what is kept across the helper's call lies in memory as well.
+/// whose ECN bits are carried as RFC 6040 says (a mark of congestion is not copied outwards). All
+/// is read where the packet then lies: what is kept across the helper's call lies in memory as
+/// well.
 #[inline(always)]
 pub(crate) fn tunnel<P: Packet>(
     p: &mut P,

@@ -129,8 +129,8 @@ pub trait Tables {
     {
         crate::choose(self, plan, scheduler)
     }
-    /// [`answer`](crate::answer()), by whatever way the home calls it. The packet must not be looked
-    /// at afterwards.
+    /// [`answer`](crate::answer()), by whatever way the home calls it. The packet must not be
+    /// looked at afterwards.
     fn answer<P: Packet>(&self, p: &mut P, now: u64, reason: Reason, room: u16) -> Reason
     where
         Self: Sized,

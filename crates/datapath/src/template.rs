@@ -63,8 +63,9 @@ impl Template {
         }
     }
 
-    /// Which template it is, for [`Conn::hop`] of a client's entry: the mask of the client's address
-    /// (32 bits), the template's port (16), the low bits of its generation (15), and 1. 0: none.
+    /// Which template it is, for [`Conn::hop`] of a client's entry: the mask of the client's
+    /// address (32 bits), the template's port (16), the low bits of its generation (15), and 1. 0:
+    /// none.
     #[inline(always)]
     pub(crate) const fn control(&self, word: Word) -> u64 {
         let generation = word.generation() as u64 & GENERATION;
@@ -123,9 +124,9 @@ impl Template {
     }
 }
 
-/// A connection that a template controls begins; or it ended, at `until`, when the template may have
-/// been over already: then it had so much more, and more again (`ip_vs_conn_expire`). Reckoned here,
-/// so that it does not matter which of the two the sweep finds first.
+/// A connection that a template controls begins; or it ended, at `until`, when the template may
+/// have been over already: then it had so much more, and more again (`ip_vs_conn_expire`). Reckoned
+/// here, so that it does not matter which of the two the sweep finds first.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 pub(crate) fn count<T: Tables>(t: &T, control: u64, client: u32, d: &Dest, until: u64) {
     let Some(template) = t.conn(&key_of(control, client, d)) else { return };

@@ -25,7 +25,11 @@ use xlvs_datapath::{
 };
 use xlvs_wire::{Mac, Packet};
 
-use crate::frame::Xdp;
+use crate::functions::{
+    answer_sender, begin_apart, bury_connection, choose_at_random, choose_by_bucket,
+    choose_in_bounds, choose_server, is_server_overloaded, mark_newcomer, pass_gate,
+    place_in_cache, services_timeout, tally_connection, weigh_server,
+};
 
 // Each limit by its name; the loader may set others where a flag says so.
 const MAX_SERVICES: usize = 65_536;
@@ -57,7 +61,7 @@ static ORDERS: Array<Order, MAX_ORDERS> = Array::new();
 #[btf_map]
 pub(crate) static DESTS: Array<Dest, MAX_DESTS> = Array::new();
 #[btf_map]
-static LIVE: Array<Live, MAX_DESTS, BPF_F_MMAPABLE> = Array::new();
+pub(crate) static LIVE: Array<Live, MAX_DESTS, BPF_F_MMAPABLE> = Array::new();
 #[btf_map]
 pub(crate) static STATS: PerCpuArray<Stats, MAX_DESTS> = PerCpuArray::new();
 /// The tables of dh, sh, mh and chbl, four buckets in a word.
@@ -509,97 +513,6 @@ impl<P: Place> Tables for Maps<P> {
     }
 }
 
-/// A function of its own to the verifier (of global linkage, numbers in and out), which walks it
-/// once and not for every way that leads here.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn choose_server(plan: u32, scheduler: u32) -> u64 {
-    xlvs_datapath::choose(&Maps(Function), plan, scheduler)
-}
-
-/// For the stack's sake: what calls it has little left.
-#[inline(never)]
-fn begin_apart(beginning: &Beginning, dest: &Dest) -> Admission {
-    xlvs_datapath::conn::begin(&Maps(Function), beginning, dest)
-}
-
-/// For servers with thresholds. The number is there because the kernel wants one.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn weigh_server(slot: u32, begins: u32) -> u32 {
-    xlvs_datapath::conn::weigh(&Maps(Function), slot, begins != 0);
-    0
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn is_server_overloaded(slot: u32) -> u32 {
-    match LIVE.get(slot) {
-        Some(live) => live.overloaded.get(),
-        None => 0,
-    }
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn pass_gate(client: u32, now: u64, of: u64, policy: u32) -> u32 {
-    xlvs_datapath::gate(&Maps(Function), client, now, of, policy)
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn tally_connection(slot: u32, client: u32, begins: u32) -> u32 {
-    xlvs_datapath::tally(&Maps(Function), slot, client, begins != 0);
-    0
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn services_timeout(slot: u32, index: u32) -> u64 {
-    xlvs_datapath::own_timeout(&Maps(Function), slot, index)
-}
-
-/// Rare, and long.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn bury_connection(addresses: u64, ports: u64, seen: u64, now: u64) -> u32 {
-    let key = ConnKey::from_words(addresses, ports as u32, (ports >> 32) as u32);
-    xlvs_datapath::conn::bury(&Maps(Function), &key, Word(seen), now) as u32
-}
-
-// For the careful way: each step a function that the verifier walks once.
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn place_in_cache(of: u64, destination: u32, slot: u32) -> u32 {
-    xlvs_datapath::cache_place(&Maps(Function), of, destination, slot)
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn mark_newcomer(addresses: u64, flow: u64, came_by: u64) -> u32 {
-    let newcomer = Newcomer { addresses, flow, came_by, seen: 0, now: 0 };
-    xlvs_datapath::newcomers_mark(&Maps(Function), &newcomer)
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn choose_at_random(plan: u32, seed: u64) -> u64 {
-    xlvs_datapath::choose_random(&Maps(Function), plan, seed)
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn choose_by_bucket(plan: u32, scheduler: u32, table: u64, key: u32) -> u64 {
-    xlvs_datapath::choose_bucket(&Maps(Function), plan, scheduler, table, key)
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn choose_in_bounds(plan: u32, table: u64, key: u32) -> u64 {
-    xlvs_datapath::choose_bounded(&Maps(Function), plan, table, key)
-}
-
 /// One instance for each body, as [`step`].
 unsafe extern "C" fn run_round<R: Round>(number: u64, round: *mut c_void) -> i64 {
     // SAFETY: `repeat` passed an R, alive on its stack.
@@ -618,12 +531,4 @@ unsafe extern "C" fn visit_mark<V: VisitMark>(place: u64, walk: *mut c_void) -> 
         Some(rule) => i64::from(!walk.visitor.visit(place as u32, rule)),
         None => 1,
     }
-}
-
-/// Another: the message's making is long, and the frame's bounds are read anew.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn answer_sender(ctx: *mut xdp_md, now: u64, reason: u32, room: u32) -> u32 {
-    let reason = Reason::from_number(reason);
-    xlvs_datapath::answer(&mut Xdp::new(ctx), &Maps(Function), now, reason, room as u16) as u32
 }
