@@ -73,7 +73,7 @@ impl Held {
     fn is_reset_after_its_answer(&mut self) {
         self.remove_server();
         let mut server = self.server.try_clone().unwrap();
-        let answer: Vec<u8> = (0..ANSWER).map(|i| (i / 7) as u8).collect();
+        let answer: Vec<u8> = (0..ANSWER).map(|i| (i / 7).to_le_bytes()[0]).collect();
         let sent = answer.clone();
         let sender = thread::spawn(move || server.write_all(&sent).unwrap());
         let mut heard = vec![0; ANSWER];

@@ -68,7 +68,7 @@ enum Verb {
     /// Connections that are tracked.
     #[command(subcommand)]
     Conn(conn::Verb),
-    /// Print a file of /proc/net as the kernel's ip_vs would: xlvs proc ip_vs.
+    /// Print a file of /proc/net as the kernel's `ip_vs` would: `xlvs proc ip_vs`.
     Proc(proc::Args),
     /// Take everything out of the kernel; the daemon ends.
     Detach(detach::Args),

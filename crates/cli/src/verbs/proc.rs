@@ -98,7 +98,7 @@ impl File {
                 let totals = director.totals()?;
                 let mut text = CPUS_TITLE.to_owned();
                 for (cpu, stats) in totals.cpus.iter().enumerate() {
-                    text += &format!("{cpu:>3X} {}", sums(stats));
+                    let _ = write!(text, "{cpu:>3X} {}", sums(stats));
                 }
                 let (sums, rates) = (sums(&totals.stats), rates(&totals.rate));
                 (format!("{text}  ~ {sums}\n    {RATES_TITLE}    {rates}"), true)
@@ -121,7 +121,7 @@ fn services(services: &[ServiceView], size: u64, salt: u8) -> String {
             let weight = server.weight.cast_signed();
             let (active, inactive) = (server.active, server.inactive);
             let figures = format!("{method:<7} {weight:<6} {active:<10} {inactive:<10}");
-            text += &format!("  -> {address}      {figures}\n");
+            let _ = writeln!(text, "  -> {address}      {figures}");
         }
     }
     text
