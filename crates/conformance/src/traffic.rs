@@ -17,8 +17,7 @@ use xlvs_sched::{Scheduler, Weights, wrr_state};
 use xlvs_wire::Mac;
 
 use crate::{
-    CLIENT, CLIENT_MAC, CONNS, Entry, Flags, GATEWAY, Given, L4, Packet, Random, Real, addr,
-    client_key,
+    CLIENT_MAC, CONNS, Entry, Flags, GATEWAY, Given, L4, Packet, Random, Real, addr, client_key,
 };
 
 const SCHEDULERS: [Scheduler; 6] =
@@ -104,7 +103,7 @@ fn limited(r: &mut Random, given: Given) -> Given {
     let own = ServicePolicy { client_mask: u32::MAX, ..ServicePolicy::default() };
     match r.below(25) {
         0 => given.asking(|policy| policy.flags |= POLICY_ACCESS).but(|g| {
-            let network = AccessKey::of_network(EVERY_SERVICE, addr(CLIENT), 29);
+            let network = AccessKey::of_network(EVERY_SERVICE, addr([10, 0, 0, 0]), 30);
             g.access.push((network, ACCESS_DENY));
         }),
         1 => given.asking(|policy| policy.drop_rate = 2),
