@@ -202,6 +202,14 @@ fn after_removal(profile: Profile) -> Option<(Table, Client, (Told, Duration))> 
 }
 
 #[test]
+fn a_removed_servers_client_is_told_at_once() {
+    let Some((table, _client, got)) = after_removal(Profile::Default) else { return };
+    assert_eq!(got.0, Told::Lost);
+    // And its server has heard of it: nobody holds a connection there.
+    table.servers[0].is_alone();
+}
+
+#[test]
 fn a_removed_servers_client_waits_under_the_kernels_profile() {
     let Some((table, mut client, got)) = after_removal(Profile::Kernel) else { return };
     assert_eq!(got.0, Told::Nothing, "the seed's NG row");
