@@ -62,6 +62,7 @@ fn a_tunnel_tells_clients_its_mtu() {
 fn a_server_that_was_removed_stalls_and_revives() {
     let Some(site) = one_server("--connections 65536") else { return };
     let mut talk = Talk::open(&site, service());
+    site.xlvs("director", "set profile=kernel");
     site.xlvs("director", "ipvsadm -d -t 172.16.0.113:2100 -r 172.16.0.114:2100");
     talk.be_patient(Duration::from_secs(1));
     // As the kernel does with expire_nodest_conn=0: nothing comes, and nothing breaks.
