@@ -165,7 +165,7 @@ CacheBypass "cache_bypass" KERNELS Kind::Switch, N(0), N(0), DATA_PATH;
 "For a transparent cache cluster (a service by mark): with no server left, packets go to where \
  their client sent them, instead of being refused."
 
-ConnReuseMode "conn_reuse_mode" KERNELS Kind::Int, N(1), N(3), DATA_PATH;
+ConnReuseMode "conn_reuse_mode" KERNELS Kind::Int, N(1), N(3), Now;
 "What a SYN with the addresses and ports of a connection that is closing does. 0: it belongs to \
  the old connection and goes to its server. Bit 0 (1): in TIME_WAIT or CLOSE it begins a new \
  connection, for which a server is chosen. Bit 1 (2): in FIN_WAIT too where answers do not pass \
@@ -199,7 +199,7 @@ ExpireNodestConn "expire_nodest_conn" KERNELS Kind::Switch, N(0), N(0), Now;
  next packet is told so. What their packets meet while they stay: see removed_server. With 1, a \
  SYN of a connection whose server has weight 0 begins a new one, too."
 
-ExpireQuiescentTemplate "expire_quiescent_template" KERNELS Kind::Switch, N(0), N(0), DATA_PATH;
+ExpireQuiescentTemplate "expire_quiescent_template" KERNELS Kind::Switch, N(0), N(0), Now;
 "A persistent client's new connections go to its server even when this has weight 0, until the \
  client's template expires. 1: such a template is no longer used, so that a quiesced server runs \
  dry of persistent clients as well."
@@ -239,7 +239,7 @@ SecureTcp "secure_tcp" KERNELS Kind::Range(0, 3), N(0), N(0), Now;
 SloppySctp "sloppy_sctp" KERNELS Kind::Switch, N(0), N(0), SCTP;
 "An SCTP connection may begin with any chunk, not with INIT alone."
 
-SloppyTcp "sloppy_tcp" KERNELS Kind::Switch, N(0), N(0), DATA_PATH;
+SloppyTcp "sloppy_tcp" KERNELS Kind::Switch, N(0), N(0), Now;
 "A TCP connection may begin with any segment but RST, not with SYN alone: a director that took \
  over without its predecessor's connections picks them up, if the scheduler chooses alike."
 
