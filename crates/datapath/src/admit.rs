@@ -1,7 +1,7 @@
 //! Admitting: a packet of no known connection gets one, if a service wants it.
 //!
-//! Numbers go in and a number comes out, because in the kernel this is a function of its own to the
-//! verifier, called by the short way and by the whole one.
+//! The plain newcomer's whole way to a connection, and what the careful way (`rare.rs`) shares with
+//! it. What comes out is one number, which the kernel's verifier follows best.
 
 use xlvs_wire::{
     Eth, PROTO_TCP, Packet,
