@@ -401,6 +401,8 @@ fn batch_length(changes: &[Change]) -> usize {
             | Change::EditService { .. }
             | Change::TuneService { .. }
             | Change::EditServer { .. }
+            | Change::SetOverride { .. }
+            | Change::ClearOverride { .. }
             | Change::SetTimeouts { .. }
             | Change::Set { .. }
             | Change::SetProfile { .. }

@@ -5,9 +5,9 @@ use std::{borrow::Cow, net::IpAddr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Access, ClientMask, Family, Fault, MarkRule, Method, Network, Server, ServerKey, Service,
-    ServiceKey, Services, SyncDaemon, SyncRole, Terms, Timeouts, Tuning, Tunnel, TunnelChecksum,
-    Verdict, is_default, marks,
+    Access, ClientMask, Family, Fault, MarkRule, Method, Network, Override, Overrides, Server,
+    ServerKey, Service, ServiceKey, Services, SyncDaemon, SyncRole, Terms, Timeouts, Tuning,
+    Tunnel, TunnelChecksum, Verdict, is_default, marks,
     settings::{Assignment, Profile, Setting, Settings, Value},
 };
 
@@ -64,6 +64,23 @@ pub enum Change {
     /// `ipvsadm -d`.
     DeleteServer {
         /// The service to take it from.
+        service: ServiceKey,
+        /// Address and port.
+        server: ServerKey,
+    },
+    /// `xlvs server drain`, `xlvs server disable`: holds until it is taken back.
+    SetOverride {
+        /// The service that the server belongs to.
+        service: ServiceKey,
+        /// Address and port.
+        server: ServerKey,
+        /// What is to be done with it, and who wants it.
+        #[serde(rename = "override")]
+        value: Override,
+    },
+    /// `xlvs server undrain`, `xlvs server enable`.
+    ClearOverride {
+        /// The service that the server belongs or belonged to.
         service: ServiceKey,
         /// Address and port.
         server: ServerKey,
@@ -143,6 +160,9 @@ pub struct Model {
     /// Who may connect to any service.
     #[serde(default, skip_serializing_if = "is_default")]
     pub access: Access,
+    /// Servers that are drained or disabled.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub overrides: Overrides,
     /// The director's own mark rules, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub marks: Vec<MarkRule>,
@@ -202,6 +222,15 @@ impl Model {
                 let found = self.service_mut(service)?;
                 let at = found.servers.iter().position(|s| s.key == *server);
                 found.servers.remove(at.ok_or(Fault::NoSuchServer)?);
+            }
+            Change::SetOverride { service, server, value } => {
+                let found = self.service(service).ok_or(Fault::NoSuchService)?;
+                found.server(server).ok_or(Fault::NoSuchServer)?;
+                self.overrides.set(*service, *server, value.clone());
+            }
+            Change::ClearOverride { service, server } => {
+                let is_gone = self.overrides.clear(service, server);
+                return if is_gone { Ok(()) } else { Err(Fault::NoSuchOverride) };
             }
             Change::AddMark { at, rule } => marks::add(&mut self.marks, *at, rule)?,
             Change::RemoveMark { at } => marks::remove(&mut self.marks, *at)?,
@@ -352,6 +381,18 @@ fn unicast(address: IpAddr) -> Result<(), Fault> {
     if is_unicast { Ok(()) } else { Err(Fault::NotUnicast) }
 }
 
+impl Change {
+    /// The service of whose servers it overrides one, or no longer does.
+    pub(crate) const fn overridden(&self) -> Option<ServiceKey> {
+        match self {
+            Self::SetOverride { service, .. } | Self::ClearOverride { service, .. } => {
+                Some(*service)
+            }
+            _ => None,
+        }
+    }
+}
+
 impl From<Assignment> for Change {
     fn from(assignment: Assignment) -> Self {
         match assignment {
@@ -363,7 +404,8 @@ impl From<Assignment> for Change {
 
 /// `INT_MAX / HZ` of a kernel with HZ = 250 (`ip_vs_set_timeout`).
 const MAX_TIMEOUT_S: u32 = i32::MAX as u32 / 250;
-const MAX_WEIGHT: u32 = i32::MAX as u32;
+/// `INT_MAX`.
+pub(crate) const MAX_WEIGHT: u32 = i32::MAX as u32;
 /// Persistence engines by name.
 const ENGINES: [&str; 1] = ["sip"];
 

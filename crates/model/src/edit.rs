@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeSet, mem};
 
-use crate::{Change, Fault, Model, Service, ServiceKey, services::Before};
+use crate::{Change, Fault, Model, Service, ServiceKey, Services, services::Before};
 
 /// What a few changes did, and all that is needed to take them back. Costs what they touched.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl Model {
         changes: &'a [Change],
         mut resolve: impl FnMut(&Self, &'a Change) -> Result<Cow<'a, Change>, Fault>,
     ) -> Edit {
-        let rest = self.rest();
+        let rest = self.without_services();
         self.services.begin();
         let (mut faults, mut made) = (Vec::with_capacity(changes.len()), Vec::new());
         for change in changes {
@@ -41,7 +41,7 @@ impl Model {
             });
         }
         let before = self.services.end();
-        let rest = (rest != self.rest()).then(|| Box::new(rest));
+        let rest = (rest != self.without_services()).then(|| Box::new(rest));
         Edit { faults, made, before, rest }
     }
 
@@ -55,11 +55,17 @@ impl Model {
     }
 
     /// A copy without the services.
-    fn rest(&mut self) -> Self {
-        let services = mem::take(&mut self.services);
-        let rest = self.clone();
-        self.services = services;
-        rest
+    pub(crate) fn without_services(&self) -> Self {
+        let Self { services: _, timeouts, settings, access, overrides, marks, sync } = self;
+        Self {
+            services: Services::default(),
+            timeouts: *timeouts,
+            settings: settings.clone(),
+            access: access.clone(),
+            overrides: overrides.clone(),
+            marks: marks.clone(),
+            sync: sync.clone(),
+        }
     }
 }
 
@@ -69,9 +75,10 @@ impl Edit {
         self.rest.is_some() || !self.before.is_empty()
     }
 
-    /// The services that differ.
+    /// The services that differ, or of which a server is overridden or no longer.
     pub fn touched(&self) -> Touched {
-        self.before.keys().copied().collect()
+        let overridden = self.made.iter().filter_map(Change::overridden);
+        self.before.keys().copied().chain(overridden).collect()
     }
 
     /// What the services that differ were; `None`: not there.

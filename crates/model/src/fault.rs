@@ -68,6 +68,9 @@ pub enum Fault {
     /// The list has no such entry.
     #[error("there is no such entry")]
     NoSuchEntry,
+    /// The server is neither drained nor disabled.
+    #[error("the server is neither drained nor disabled")]
+    NoSuchOverride,
     /// The tables have no room for another service or server (`ENOMEM`).
     #[error("the director's tables are full; `xlvs status` shows the limits")]
     TablesFull,

@@ -8,11 +8,13 @@
 
 mod change;
 mod edit;
+mod effective;
 mod fault;
 mod key;
 mod limits;
 mod marks;
 mod network;
+mod overrides;
 mod scheduler;
 mod server;
 mod service;
@@ -22,6 +24,7 @@ mod sync;
 
 pub use change::{Change, Model};
 pub use edit::{Edit, Touched};
+pub use effective::{Effective, Finding, Health, Quorum, Standing, State};
 pub use fault::Fault;
 pub use key::{Family, ParseKeyError, Protocol, ServiceKey};
 pub use limits::{
@@ -33,6 +36,7 @@ pub use marks::{
     PortRange, Ports, Prefix,
 };
 pub use network::{Network, ParseNetworkError};
+pub use overrides::{Action, OnDeadline, Override, Overrides};
 pub use scheduler::Scheduler;
 pub use server::{Method, Server, ServerKey, Tunnel, TunnelChecksum};
 pub use service::{ClientMask, Persistence, Service, Terms, Timeouts, Tuning};

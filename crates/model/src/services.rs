@@ -13,7 +13,7 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use crate::{Service, ServiceKey};
+use crate::{Server, Service, ServiceKey};
 
 /// Services in the order they were added.
 #[derive(Clone, Debug, Default)]
@@ -96,6 +96,25 @@ impl Services {
     /// All of them, in order.
     pub fn iter(&self) -> Iter<'_> {
         Iter(self.list.values())
+    }
+
+    /// Has the service of this key as `from` has it, at its place there; with other servers, if
+    /// `derive` gives some. What it does not change is shared.
+    pub(crate) fn mirror(
+        &mut self,
+        from: &Self,
+        key: &ServiceKey,
+        derive: impl FnOnce(&Service) -> Option<Vec<Server>>,
+    ) {
+        if let Some(place) = self.places.remove(key) {
+            self.list.remove(&place);
+        }
+        let Some(Kept { place, mut service }) = from.kept(key) else { return };
+        if let Some(servers) = derive(&service) {
+            Arc::make_mut(&mut service).servers = servers;
+        }
+        self.places.insert(*key, place);
+        self.list.insert(place, service);
     }
 
     /// From now on notes what is touched.

@@ -159,6 +159,7 @@ fn explain(fault: Fault, what: &str) -> anyhow::Error {
         Fault::NoSuchMark => "see what there is: xlvs mark list",
         Fault::MarkPorts => "give --protocol tcp, udp or sctp",
         Fault::TablesFull => "see the limits: xlvs status",
+        Fault::NoSuchOverride => "see how it is: xlvs server show SERVER",
         Fault::SettingValue => "see what it takes: xlvs set NAME",
         Fault::LimitRange => "a rate of at most 1000000/s, a prefix of at most 32 (IPv6: 128)",
         Fault::OtherNetworkFamily => "give a network of the service's address family",
