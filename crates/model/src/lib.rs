@@ -10,6 +10,7 @@ mod change;
 mod edit;
 mod effective;
 mod fault;
+pub mod health;
 mod key;
 mod limits;
 mod marks;
