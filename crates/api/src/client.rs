@@ -4,18 +4,18 @@
 //! is a [`ClientError::Refused`], everything else that goes wrong has a variant that says what to
 //! do about it.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{io, net::IpAddr, path::PathBuf, time::Duration};
 
 use http_body_util::{BodyExt, Full};
-use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1, header};
+use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1, header, http::request};
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::UnixStream, runtime, time};
 use xlvs_model::{Change, ServerKey, ServiceKey, SyncDaemon, Timeouts};
 
 use crate::{
-    AccessEntry, ApiError, Connections, MarksView, Outcome, ServiceView, SettingsView, Status,
-    TotalsView, Zero,
+    AccessEntry, ApiError, Connections, Event, Face, MarksView, Outcome, ServerDetail, ServiceView,
+    SettingsView, Status, TotalsView, Zero,
     target::{Candidate, Target},
 };
 
@@ -29,6 +29,21 @@ pub trait Director {
     /// The same with [`ServerView::persistent`](crate::ServerView::persistent) counted, which takes
     /// a walk over all connections.
     fn services_and_clients(&mut self) -> Result<Vec<ServiceView>, ClientError>;
+    /// One service and its servers.
+    fn service(&mut self, key: &ServiceKey) -> Result<Option<ServiceView>, ClientError> {
+        Ok(self.services()?.into_iter().find(|service| service.key == *key))
+    }
+    /// All that is known of some servers.
+    fn servers(&mut self, filter: &ServerFilter) -> Result<Vec<ServerDetail>, ClientError>;
+    /// What happened after the event of this number; 0: all that is remembered.
+    fn events(&mut self, after: u64) -> Result<Vec<Event>, ClientError>;
+    /// The same, and then each event as it happens, for as long as `each` answers true and the
+    /// director runs.
+    fn follow(
+        &mut self,
+        after: u64,
+        each: &mut dyn FnMut(Event) -> bool,
+    ) -> Result<(), ClientError>;
     /// What the whole director counts.
     fn totals(&mut self) -> Result<TotalsView, ClientError>;
     /// Makes changes, each on its own, in order.
@@ -62,6 +77,34 @@ pub struct Filter {
     pub state: Option<String>,
     /// At most so many; the daemon has a bound of its own.
     pub limit: Option<usize>,
+}
+
+/// Which servers to tell of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServerFilter {
+    /// Those of this address.
+    pub address: Option<IpAddr>,
+    /// Those of this port.
+    pub port: Option<u16>,
+    /// Those of this service.
+    pub service: Option<ServiceKey>,
+}
+
+impl ServerFilter {
+    /// It lets a server through.
+    pub fn lets(&self, service: &ServiceKey, server: &ServerKey) -> bool {
+        self.address.is_none_or(|address| address == server.ip())
+            && self.port.is_none_or(|port| port == server.port())
+            && self.service.is_none_or(|key| key == *service)
+    }
+
+    fn query(&self) -> String {
+        query(&[
+            ("address", self.address.map(|a| a.to_string())),
+            ("port", self.port.map(|p| p.to_string())),
+            ("service", self.service.map(|s| s.to_string())),
+        ])
+    }
 }
 
 /// Why a director could not be asked, or what it answered.
@@ -145,6 +188,7 @@ pub struct Client {
     socket: PathBuf,
     runtime: runtime::Runtime,
     sender: http1::SendRequest<Full<Bytes>>,
+    face: Face,
 }
 
 impl Client {
@@ -158,11 +202,20 @@ impl Client {
         let mut first_error = None;
         for candidate in target.candidates()? {
             match runtime.block_on(open(&candidate)) {
-                Ok(sender) => return Ok(Self { socket: candidate.socket, runtime, sender }),
+                Ok(sender) => {
+                    let (socket, face) = (candidate.socket, Face::Xlvs);
+                    return Ok(Self { socket, runtime, sender, face });
+                }
                 Err(error) => first_error = first_error.or(Some(error)),
             }
         }
         Err(first_error.unwrap_or_else(|| target.nobody()))
+    }
+
+    /// Tells the director that it speaks for another face than a verb of `xlvs`.
+    #[must_use]
+    pub fn speaking_for(self, face: Face) -> Self {
+        Self { face, ..self }
     }
 
     /// The socket that it talks over.
@@ -178,10 +231,8 @@ impl Client {
     ) -> Result<T, ClientError> {
         let talk = |why: String| ClientError::Talk { socket: self.socket.clone(), why };
         let body = body.map(serde_json::to_vec).transpose().map_err(|e| talk(e.to_string()))?;
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, "xlvs")
+        let request = self
+            .request(method, path)
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(body.unwrap_or_default())))
             .map_err(|e| talk(e.to_string()))?;
@@ -204,6 +255,11 @@ impl Client {
         Err(ClientError::Refused(refusal(status, path, &bytes)))
     }
 
+    fn request(&self, method: &Method, path: &str) -> request::Builder {
+        let request = Request::builder().method(method).uri(path).header(header::HOST, "xlvs");
+        request.header(header::USER_AGENT, self.face.agent())
+    }
+
     fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, ClientError> {
         self.ask(&Method::GET, path, None::<&()>)
     }
@@ -220,6 +276,52 @@ impl Director for Client {
 
     fn services_and_clients(&mut self) -> Result<Vec<ServiceView>, ClientError> {
         self.get("/v1/services?persistent=true")
+    }
+
+    fn service(&mut self, key: &ServiceKey) -> Result<Option<ServiceView>, ClientError> {
+        let query = query(&[("service", Some(key.to_string()))]);
+        Ok(self.get::<Vec<ServiceView>>(&format!("/v1/services{query}"))?.pop())
+    }
+
+    fn servers(&mut self, filter: &ServerFilter) -> Result<Vec<ServerDetail>, ClientError> {
+        self.get(&format!("/v1/servers{}", filter.query()))
+    }
+
+    fn events(&mut self, after: u64) -> Result<Vec<Event>, ClientError> {
+        self.get(&format!("/v1/events?after={after}"))
+    }
+
+    fn follow(
+        &mut self,
+        after: u64,
+        each: &mut dyn FnMut(Event) -> bool,
+    ) -> Result<(), ClientError> {
+        let path = format!("/v1/events?after={after}");
+        let request = self.request(&Method::GET, &path).header(header::ACCEPT, STREAM);
+        let talk = |why: String| ClientError::Talk { socket: self.socket.clone(), why };
+        let request = request.body(Full::default()).map_err(|e| talk(e.to_string()))?;
+        let sender = &mut self.sender;
+        self.runtime.block_on(async {
+            let answer = sender.send_request(request).await.map_err(|e| talk(e.to_string()))?;
+            let (head, mut body) = answer.into_parts();
+            if !head.status.is_success() {
+                let bytes = body.collect().await.map_err(|e| talk(e.to_string()))?.to_bytes();
+                return Err(ClientError::Refused(refusal(head.status, &path, &bytes)));
+            }
+            let mut lines = Lines::default();
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|e| talk(e.to_string()))?;
+                let Ok(bytes) = frame.into_data() else { continue };
+                for data in lines.data(&bytes) {
+                    let event = serde_json::from_slice(&data);
+                    let event = event.map_err(|e| talk(format!("{path}: {e}")))?;
+                    if !each(event) {
+                        return Ok(());
+                    }
+                }
+            }
+            Ok(())
+        })
     }
 
     fn totals(&mut self) -> Result<TotalsView, ClientError> {
@@ -272,34 +374,55 @@ impl Director for Client {
 impl Filter {
     /// As the query of a URL, with its `?`, or nothing.
     pub fn query(&self) -> String {
-        let mut query = String::new();
-        let service = self.service.map(|s| s.to_string());
-        let server = self.server.map(|s| s.to_string());
-        let limit = self.limit.map(|l| l.to_string());
-        let pairs = [
-            ("service", service),
-            ("server", server),
+        query(&[
+            ("service", self.service.map(|s| s.to_string())),
+            ("server", self.server.map(|s| s.to_string())),
             ("state", self.state.clone()),
-            ("limit", limit),
-        ];
-        for (name, value) in pairs {
-            let Some(value) = value else { continue };
-            query.push(if query.is_empty() { '?' } else { '&' });
-            query.push_str(name);
-            query.push('=');
-            for byte in value.bytes() {
-                match byte {
-                    b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b':' | b'_' | b'-' => {
-                        query.push(char::from(byte));
-                    }
-                    _ => {
-                        query.push('%');
-                        query.extend([HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-                    }
+            ("limit", self.limit.map(|l| l.to_string())),
+        ])
+    }
+}
+
+fn query(pairs: &[(&str, Option<String>)]) -> String {
+    let mut query = String::new();
+    for (name, value) in pairs {
+        let Some(value) = value else { continue };
+        query.push(if query.is_empty() { '?' } else { '&' });
+        query.push_str(name);
+        query.push('=');
+        for byte in value.bytes() {
+            match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b':' | b'_' | b'-' => {
+                    query.push(char::from(byte));
+                }
+                _ => {
+                    query.push('%');
+                    query.extend([HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
                 }
             }
         }
-        query
+    }
+    query
+}
+
+/// The lines of a stream of server-sent events, put together from its pieces.
+#[derive(Default)]
+struct Lines {
+    begun: Vec<u8>,
+}
+
+impl Lines {
+    /// What the lines say that are whole now; comments and other fields say nothing.
+    fn data(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
+        self.begun.extend_from_slice(bytes);
+        let Some(end) = self.begun.iter().rposition(|byte| *byte == b'\n') else {
+            return Vec::new();
+        };
+        let rest = self.begun.split_off(end + 1);
+        let whole = std::mem::replace(&mut self.begun, rest);
+        let data =
+            whole.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"data:"));
+        data.map(|data| data.trim_ascii().to_vec()).collect()
     }
 }
 
@@ -344,6 +467,8 @@ fn refusal(status: StatusCode, path: &str, body: &[u8]) -> ApiError {
 
 /// How long an answer may take: a table of many thousand changes takes seconds.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// What a stream of events is called.
+const STREAM: &str = "text/event-stream";
 const HEX: [char; 16] =
     ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
 

@@ -95,3 +95,44 @@ fn questions_and_answers_go_over_one_connection() {
     let error = client.timeouts().unwrap_err();
     assert!(matches!(error, ClientError::Talk { .. }), "the daemon went away: {error}");
 }
+
+#[test]
+fn events_are_followed_over_whatever_pieces_they_come_in() {
+    for (pieces, expected, why) in [
+        (&["id: 1\ndata: {}\n\n"][..], &["{}"][..], "in one"),
+        (&["da", "ta: {\"a", "\":1}", "\n", "\ndata: 2\n"], &["{\"a\":1}", "2"], "in parts"),
+        (&[": keep-alive\n\n", "event: x\n"], &[], "what says nothing"),
+        (&["data:1\ndata:2\n\ndata:3"], &["1", "2"], "the last is not whole"),
+    ] {
+        let mut lines = Lines::default();
+        let said: Vec<_> = pieces.iter().flat_map(|piece| lines.data(piece.as_bytes())).collect();
+        assert_eq!(
+            said,
+            expected.iter().map(|s| s.as_bytes().to_vec()).collect::<Vec<_>>(),
+            "{why}"
+        );
+    }
+}
+
+#[test]
+fn a_stream_of_events_ends_when_it_is_asked_to() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("a")).unwrap();
+    let answers = &[(
+        "200 OK",
+        "id: 3\ndata: {\"seq\":3,\"at_ms\":1,\"kind\":\"drain\",\"message\":\"a\"}\n\n\
+         id: 4\ndata: {\"seq\":4,\"at_ms\":2,\"kind\":\"drop\",\"message\":\"b\"}\n\n",
+    )];
+    let daemon = daemon(dir.path().join("a/api.sock"), answers);
+    let target = Target { run_dir: dir.path().to_owned(), instance: Some("a".into()) };
+    let mut client = Client::connect(&target).unwrap().speaking_for(Face::Ipvsadm);
+    let mut seen = Vec::new();
+    client
+        .follow(2, &mut |event| {
+            seen.push((event.seq, event.message));
+            seen.len() < 2
+        })
+        .unwrap();
+    assert_eq!(seen, [(3, "a".to_owned()), (4, "b".to_owned())]);
+    assert_eq!(daemon.join().unwrap()[0].0, "GET /v1/events?after=2 HTTP/1.1");
+}

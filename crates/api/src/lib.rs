@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod detail;
+mod events;
 mod marks;
 pub mod memory;
 mod settings;
@@ -10,7 +12,9 @@ mod totals;
 mod types;
 mod weight;
 
-pub use client::{Client, ClientError, Director, Filter};
+pub use client::{Client, ClientError, Director, Filter, ServerFilter};
+pub use detail::{CheckResult, CheckView, DrainView, ServerDetail};
+pub use events::{Actor, Event, EventKind, Face};
 pub use marks::{FollowedView, MarksView};
 pub use settings::{AccessEntry, EffectView, SettingView, SettingsView};
 pub use target::Target;

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use xlvs_model::{Change, Fault, Model, ServerKey, ServiceKey, SyncDaemon, Timeouts};
+use xlvs_model::{
+    Change, Effective, Fault, Finding, Model, ServerKey, ServiceKey, SyncDaemon, Timeouts,
+};
 
 use crate::{
-    AccessEntry, ApiError, ClientError, ConnectionView, Connections, Director, EffectiveWeight,
-    Filter, MarksView, NextHop, Outcome, Rate, ServerView, ServiceView, SettingsView, Stats,
-    Status, TotalsView, Zero,
+    AccessEntry, ApiError, ClientError, ConnectionView, Connections, Director, DrainView,
+    EffectiveWeight, Event, Filter, MarksView, NextHop, Outcome, Rate, ServerDetail, ServerFilter,
+    ServerView, ServiceView, SettingsView, Stats, Status, TotalsView, Zero,
 };
 
 /// Holds what it is told; what packets would have done is put in by hand.
@@ -37,6 +39,12 @@ pub struct Memory {
     pub capacity: u64,
     /// What [`Outcome::not_saved`] says.
     pub not_saved: Option<String>,
+    /// What happened.
+    pub events: Vec<Event>,
+    /// What checks found, beside the desired state.
+    pub found: Vec<Finding>,
+    /// How far drains got.
+    pub drains: BTreeMap<(ServiceKey, ServerKey), DrainView>,
     /// How often [`Director::change`] was called.
     pub requests: usize,
 }
@@ -66,13 +74,54 @@ impl Director for Memory {
     }
 
     fn services_and_clients(&mut self) -> Result<Vec<ServiceView>, ClientError> {
-        let views = self.model.services.iter().map(|service| ServiceView {
-            stats: self.service_stats.get(&service.key).copied().unwrap_or_default(),
-            rate: self.rates.get(&(service.key, None)).copied().unwrap_or_default(),
-            servers: service.servers.iter().map(|s| self.server(&service.key, s)).collect(),
-            ..ServiceView::new(service)
+        let mut effective = Effective::of(&self.model);
+        for finding in &self.found {
+            effective.hear(&self.model, finding.clone());
+        }
+        let views = self.model.services.iter().map(|service| {
+            let sorry = effective.sorry(&service.key).into_iter();
+            let sorry =
+                sorry.map(|(server, standing)| self.server(&service.key, &server).with(standing));
+            let servers = service.servers.iter().map(|server| {
+                let standing = effective.standing(&self.model, &service.key, server);
+                self.server(&service.key, server).with(standing)
+            });
+            ServiceView {
+                stats: self.service_stats.get(&service.key).copied().unwrap_or_default(),
+                rate: self.rates.get(&(service.key, None)).copied().unwrap_or_default(),
+                servers: sorry.chain(servers).collect(),
+                ..ServiceView::new(service)
+            }
         });
         Ok(views.collect())
+    }
+
+    fn servers(&mut self, filter: &ServerFilter) -> Result<Vec<ServerDetail>, ClientError> {
+        let mut found = Vec::new();
+        for service in self.services()? {
+            for server in service.servers {
+                if filter.lets(&service.key, &server.address) {
+                    let (checks, events) = (Vec::new(), self.events.clone());
+                    found.push(ServerDetail { service: service.key, server, checks, events });
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn events(&mut self, after: u64) -> Result<Vec<Event>, ClientError> {
+        Ok(self.events.iter().filter(|event| event.seq > after).cloned().collect())
+    }
+
+    fn follow(
+        &mut self,
+        after: u64,
+        each: &mut dyn FnMut(Event) -> bool,
+    ) -> Result<(), ClientError> {
+        // Nothing happens here while somebody follows.
+        let known = self.events(after)?;
+        let _ended = known.into_iter().all(each);
+        Ok(())
     }
 
     fn totals(&mut self) -> Result<TotalsView, ClientError> {
@@ -158,6 +207,8 @@ impl Memory {
             active,
             inactive,
             effective_weight: self.effective.get(&key).copied(),
+            person: self.model.overrides.get(service, &server.key).cloned(),
+            drain: self.drains.get(&key).copied(),
             persistent: self.persistent.get(&key).copied().unwrap_or_default(),
             stats,
             rate: self.rates.get(&(*service, Some(server.key))).copied().unwrap_or_default(),

@@ -5,6 +5,10 @@
 //! | `GET /v1/status` | - | [`Status`] |
 //! | `GET /v1/services` | - | `Vec<`[`ServiceView`]`>`, in the order they were added |
 //! | `GET /v1/services?persistent=true` | - | kept clients counted, too |
+//! | `GET /v1/services?service=KEY` | - | this one, or none |
+//! | `GET /v1/servers?address=&port=&service=` | - | `Vec<`[`ServerDetail`](crate::ServerDetail)`>` |
+//! | `GET /v1/events?after=&limit=` | - | `Vec<`[`Event`](crate::Event)`>`, or a stream of them |
+//! | `GET /metrics` | - | metrics as Prometheus reads them |
 //! | `GET /v1/stats` | - | [`TotalsView`](crate::TotalsView): what the whole director counts |
 //! | `POST /v1/changes` | `Vec<Change>` | [`Outcome`]: each change on its own, in order |
 //! | `POST /v1/zero` | [`Zero`] | `{}` or [`ApiError`] 404 |
@@ -25,7 +29,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use xlvs_model::{
-    Family, Fault, Method, Server, ServerKey, Service, ServiceKey, Terms, Timeouts, Tuning, Tunnel,
+    Family, Fault, Method, Override, Server, ServerKey, Service, ServiceKey, Standing, State,
+    Terms, Timeouts, Tuning, Tunnel,
 };
 
 /// Counters since the start or the last `zero`.
@@ -105,6 +110,15 @@ pub struct ServerView {
     /// What it has of that now, while it is in slow start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective_weight: Option<crate::EffectiveWeight>,
+    /// What is in force and why, where that is not what was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Standing>,
+    /// Who drained or disabled it, and why.
+    #[serde(default, rename = "override", skip_serializing_if = "Option::is_none")]
+    pub person: Option<Override>,
+    /// How far its drain got.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<crate::DrainView>,
     /// With so many connections it gets no new ones; 0: no limit.
     #[serde(default)]
     pub upper: u32,
@@ -138,6 +152,9 @@ impl ServerView {
             method: server.method,
             weight: server.weight,
             effective_weight: None,
+            standing: None,
+            person: None,
+            drain: None,
             upper: server.upper,
             lower: server.lower,
             tunnel: server.tunnel,
@@ -148,6 +165,33 @@ impl ServerView {
             rate: Rate::default(),
             next_hop,
         }
+    }
+
+    /// With what is in force for it.
+    #[must_use]
+    pub fn with(self, standing: Standing) -> Self {
+        let plain = standing.is_plain(&self.server());
+        Self { standing: Some(standing).filter(|_| !plain), ..self }
+    }
+
+    /// How it is with it, in a word.
+    pub fn state(&self) -> State {
+        self.standing.as_ref().map_or(State::Up, |standing| standing.state)
+    }
+
+    /// It is in the list that packets see.
+    pub fn is_listed(&self) -> bool {
+        self.standing.as_ref().is_none_or(|standing| standing.listed)
+    }
+
+    /// The weight in force.
+    pub fn weight_now(&self) -> u32 {
+        self.standing.as_ref().map_or(self.weight, |standing| standing.weight)
+    }
+
+    /// It was written by somebody, and is not there for being a sorry server alone.
+    pub fn is_written(&self) -> bool {
+        !matches!(self.state(), State::Sorry | State::Standby)
     }
 
     /// The server as it was asked for.

@@ -15,14 +15,14 @@ mod verbs;
 use std::{env, process::ExitCode};
 
 use clap::Parser;
-use xlvs_api::{Client, Director, Target};
+use xlvs_api::{Client, Director, Face, Target};
 
 fn main() -> ExitCode {
     let args: Vec<_> = env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
     if let Some(call) = face::called(&args) {
         return call.run(&mut || {
             let client = Client::connect(&Target::new(None, None))?;
-            Ok(Box::new(client) as Box<dyn Director>)
+            Ok(Box::new(client.speaking_for(Face::Ipvsadm)) as Box<dyn Director>)
         });
     }
     let xlvs = verbs::Xlvs::parse();

@@ -174,7 +174,13 @@ impl Page<'_> {
         };
         text.push_str(&line);
         text.push('\n');
-        let mut servers: Vec<_> = service.servers.iter().collect();
+        // A listing shows what is in force, as it does where a daemon edits the kernel's table; what
+        // is saved is what was asked for.
+        let is_shown = |server: &&ServerView| match self.shape {
+            Shape::Rules => server.is_written(),
+            Shape::Listing(_) => server.is_listed(),
+        };
+        let mut servers: Vec<_> = service.servers.iter().filter(is_shown).collect();
         if self.sorted {
             sort::servers(&mut servers);
         }
@@ -232,10 +238,12 @@ impl Page<'_> {
             Method::Tunnel => ("-i", "Tunnel"),
             Method::Route => ("-g", "Route"),
         };
-        let ServerView { weight, active, inactive, .. } = server;
+        let ServerView { active, inactive, .. } = server;
+        let weight = server.weight_now();
         let figures = match self.shape {
             Shape::Rules => {
                 let tunnel = terms::tunnel_options(server.method, server.tunnel);
+                let weight = server.weight;
                 let line = format!("-a {rule} -r {name} {option} -w {weight}{tunnel}\n");
                 text.push_str(&line);
                 return;

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod batch;
+mod effective;
 mod proc;
 mod round_trip;
 mod shell;

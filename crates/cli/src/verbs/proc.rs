@@ -111,14 +111,14 @@ fn services(services: &[ServiceView], size: u64, salt: u8) -> String {
     let mut text = format!("IP Virtual Server version 1.2.1 (size={size})\n{SERVICES_TITLE}");
     for service in face::as_held(services, salt) {
         text += &head(service);
-        for server in &service.servers {
+        for server in service.servers.iter().filter(|server| server.is_listed()) {
             let method = match server.method {
                 Method::Masq => "Masq",
                 Method::Tunnel => "Tunnel",
                 Method::Route => "Route",
             };
             let address = end(server.address.ip(), server.address.port());
-            let weight = server.weight.cast_signed();
+            let weight = server.weight_now().cast_signed();
             let (active, inactive) = (server.active, server.inactive);
             let figures = format!("{method:<7} {weight:<6} {active:<10} {inactive:<10}");
             let _ = writeln!(text, "  -> {address}      {figures}");

@@ -357,6 +357,25 @@ impl xlvs_api::Director for Decorated<'_> {
         self.0.services_and_clients()
     }
 
+    fn servers(
+        &mut self,
+        filter: &xlvs_api::ServerFilter,
+    ) -> Result<Vec<xlvs_api::ServerDetail>, xlvs_api::ClientError> {
+        self.0.servers(filter)
+    }
+
+    fn events(&mut self, after: u64) -> Result<Vec<xlvs_api::Event>, xlvs_api::ClientError> {
+        self.0.events(after)
+    }
+
+    fn follow(
+        &mut self,
+        after: u64,
+        each: &mut dyn FnMut(xlvs_api::Event) -> bool,
+    ) -> Result<(), xlvs_api::ClientError> {
+        self.0.follow(after, each)
+    }
+
     fn totals(&mut self) -> Result<xlvs_api::TotalsView, xlvs_api::ClientError> {
         self.0.totals()
     }

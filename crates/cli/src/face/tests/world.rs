@@ -8,8 +8,8 @@ use std::{
 };
 
 use xlvs_api::{
-    AccessEntry, ClientError, Connections, Director, Filter, Outcome, ServiceView, SettingsView,
-    Stats, Status, TotalsView, Zero, memory::Memory,
+    AccessEntry, ClientError, Connections, Director, Event, Filter, Outcome, ServerDetail,
+    ServerFilter, ServiceView, SettingsView, Stats, Status, TotalsView, Zero, memory::Memory,
 };
 use xlvs_config::ipvsadm::Resolver;
 use xlvs_model::{Change, SyncDaemon, Timeouts};
@@ -81,6 +81,22 @@ impl Director for World {
 
     fn services_and_clients(&mut self) -> Result<Vec<ServiceView>, ClientError> {
         self.memory.borrow_mut().services_and_clients()
+    }
+
+    fn servers(&mut self, filter: &ServerFilter) -> Result<Vec<ServerDetail>, ClientError> {
+        self.memory.borrow_mut().servers(filter)
+    }
+
+    fn events(&mut self, after: u64) -> Result<Vec<Event>, ClientError> {
+        self.memory.borrow_mut().events(after)
+    }
+
+    fn follow(
+        &mut self,
+        after: u64,
+        each: &mut dyn FnMut(Event) -> bool,
+    ) -> Result<(), ClientError> {
+        self.memory.borrow_mut().follow(after, each)
     }
 
     fn totals(&mut self) -> Result<TotalsView, ClientError> {
