@@ -8,14 +8,15 @@
 use xlvs_datapath::Cell64;
 use xlvs_datapath::{
     Route, conn,
+    mark::MarkRule,
     policy::{
         AccessKey, ClientKey, POLICY_REUSE, POLICY_REUSE_FIN_WAIT, POLICY_SERVICES, Policy,
         ServicePolicy,
     },
     state::{ESTABLISHED, TIMEOUTS_S, is_active, timeout_index},
     tables::{
-        CONN_INACTIVE, CONN_NO_OUTPUT, CONN_REPLY, ConnKey, DEST_AVAILABLE, DEST_USED, Dest,
-        HOP_LOCAL, HOP_NEIGHBOUR, HOP_UNKNOWN, Hop, METERS, METHOD_MASQ, METHOD_ROUTE,
+        CONN_INACTIVE, CONN_NO_OUTPUT, CONN_REPLY, CacheKey, ConnKey, DEST_AVAILABLE, DEST_USED,
+        Dest, HOP_LOCAL, HOP_NEIGHBOUR, HOP_UNKNOWN, Hop, METERS, METHOD_MASQ, METHOD_ROUTE,
         METHOD_TUNNEL, Order, Plan, Port, SERVICE_POLICY, SETTING_CAREFUL, Service, ServiceKey,
         Settings, Word,
     },
@@ -213,6 +214,13 @@ pub struct Given {
     pub policies: Vec<(u32, ServicePolicy)>,
     /// Networks of clients: their connections, and when their share of the rate is whole.
     pub clients: Vec<(ClientKey, (u32, u64))>,
+    /// Words of buckets.
+    pub buckets: Vec<u64>,
+    /// Rules for marks.
+    pub marks: Vec<MarkRule>,
+    /// What lblc and lblcr have cached: the servers, the one that joined last first, and when that
+    /// last changed.
+    pub caches: Vec<(CacheKey, Vec<u32>, u64)>,
     /// The meters.
     pub meters: [u64; METERS],
     /// ICMP messages sent.
@@ -245,6 +253,9 @@ impl Default for Given {
             access: Vec::new(),
             policies: Vec::new(),
             clients: Vec::new(),
+            buckets: Vec::new(),
+            marks: Vec::new(),
+            caches: Vec::new(),
             meters: [0; METERS],
             limiter: 0,
             route: Route::Found { port: 0, mac: Mac::new(GATEWAY).to_u64() },

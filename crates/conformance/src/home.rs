@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use xlvs_datapath::{
     Reason,
     policy::ClientKey,
-    tables::{CONN_DEAD, CONN_INACTIVE, CONN_REPLY, ConnKey, Stats},
+    tables::{CONN_DEAD, CONN_INACTIVE, CONN_REPLY, CONN_TEMPLATE, ConnKey, Stats},
 };
 
 use crate::{Entry, Given};
@@ -65,7 +65,7 @@ impl Snapshot {
     pub fn census(&self) -> Vec<(u32, u32)> {
         let mut counts = vec![(0, 0); self.live.len()];
         for entry in self.conns.values() {
-            if entry.word.has(CONN_REPLY | CONN_DEAD) {
+            if entry.word.has(CONN_REPLY | CONN_DEAD | CONN_TEMPLATE) {
                 continue;
             }
             let Some(count) = counts.get_mut(entry.word.dest() as usize) else { continue };

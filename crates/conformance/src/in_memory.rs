@@ -73,6 +73,14 @@ impl Twin for InMemory {
                 client.whole_at.set(*whole_at);
             });
         }
+        for (key, servers, changed) in &given.caches {
+            m.cache_insert(key, 0, *changed);
+            let entry = m.cache(key).unwrap();
+            for (place, slot) in entry.members.iter().zip(servers) {
+                place.set(*slot);
+            }
+            entry.count.set(servers.len() as u32);
+        }
         for (which, meter) in (0..).zip(given.meters) {
             m.meter(which).unwrap().set(meter);
         }
@@ -94,6 +102,8 @@ impl Twin for InMemory {
         for (key, verdict) in &given.access {
             m.set_access(key, Some(*verdict)).unwrap();
         }
+        m.set_buckets(0, &given.buckets).unwrap();
+        m.set_marks(0, &given.marks).unwrap();
         for (i, policy) in &given.policies {
             m.set_service_policy(*i, policy).unwrap();
         }

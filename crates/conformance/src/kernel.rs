@@ -10,9 +10,11 @@ use aya::{
 };
 use xlvs_datapath::{
     JUMPS, Reason, Route,
+    mark::MarkRule,
     policy::{AccessKey, ClientKey, ServicePolicy},
-    tables::{ConnKey, Dest, Hop, METERS, PerCpu, Service, ServiceKey, Stats, Word},
+    tables::{CacheKey, ConnKey, Dest, Hop, METERS, PerCpu, Service, ServiceKey, Stats, Word},
 };
+use xlvs_sched::NOBODY;
 
 use crate::{Action, CONNS, Entry, Given, PLANS, Ran, SLOTS, Snapshot, Twin};
 
@@ -51,6 +53,9 @@ pub struct InKernel {
     conns: HashMap<MapData, [u8; 16], [u8; 32]>,
     cpu: PerCpuArray<MapData, [u64; PER_CPU]>,
     access: LpmTrie<MapData, [u8; 12], u32>,
+    buckets: Array<MapData, u64>,
+    marks: Array<MapData, [u8; 128]>,
+    caches: HashMap<MapData, [u8; 16], [u8; 88]>,
     policies: Array<MapData, [u8; 56]>,
     clients: HashMap<MapData, [u8; 12], [u8; 16]>,
     meters: Array<MapData, u64>,
@@ -118,6 +123,22 @@ fn policy_bytes(p: &ServicePolicy) -> [u8; 56] {
     let [max, mask, access, reserved] = numbers;
     let (interval, burst) = (p.rate_interval, p.rate_burst);
     bytes![established, fin_wait, udp, interval, burst, max, mask, access, reserved].array()
+}
+
+fn cache_bytes(servers: &[u32], changed: u64) -> [u8; 88] {
+    let nobody = std::iter::repeat(&NOBODY);
+    let members = servers.iter().chain(nobody).take(16).flat_map(|slot| slot.to_ne_bytes());
+    let rest = bytes![servers.len() as u32, 0_u32, changed, changed].0;
+    members.chain(rest).collect::<Vec<u8>>().try_into().unwrap()
+}
+
+fn mark_bytes(r: &MarkRule) -> [u8; 128] {
+    let from = bytes![r.smac, r.smac_mask, r.src, r.src_mask, r.dst, r.dst_mask].0;
+    let place = bytes![r.ifindex, r.ifindex_mask, r.mark, r.mark_mask].0;
+    let kind = bytes![r.protocol, r.protocol_mask, r.not, r.sides].0;
+    let then = bytes![r.clear, r.flip, r.hit, r.miss].0;
+    let ranges = r.ranges.iter().flat_map(|range| bytes![range.first, range.last].0);
+    [from, place, kind, then, ranges.collect()].concat().try_into().unwrap()
 }
 
 fn hop_bytes(h: &Hop) -> Vec<u8> {
@@ -232,6 +253,9 @@ impl InKernel {
             conns: HashMap::try_from(take("CONNS")).unwrap(),
             cpu: PerCpuArray::try_from(take("CPU")).unwrap(),
             access: LpmTrie::try_from(take("ACCESS")).unwrap(),
+            buckets: Array::try_from(take("BUCKETS")).unwrap(),
+            marks: Array::try_from(take("MARKS")).unwrap(),
+            caches: HashMap::try_from(take("CACHES")).unwrap(),
             policies: Array::try_from(take("POLICIES")).unwrap(),
             clients: HashMap::try_from(take("CLIENTS")).unwrap(),
             meters: Array::try_from(take("METERS")).unwrap(),
@@ -259,6 +283,10 @@ impl InKernel {
         let keys: Vec<_> = self.access.keys().map(Result::unwrap).collect();
         for key in keys {
             self.access.remove(&key).unwrap();
+        }
+        let keys: Vec<_> = self.caches.keys().map(Result::unwrap).collect();
+        for key in keys {
+            self.caches.remove(&key).unwrap();
         }
         let keys: Vec<_> = self.port_of.keys().map(Result::unwrap).collect();
         for key in keys {
@@ -362,6 +390,11 @@ impl Twin for InKernel {
             let value = bytes![*whole_at, *connections, 0_u32].array::<16>();
             self.clients.insert(client_bytes(key), value, 0).unwrap();
         }
+        for (key, servers, changed) in &given.caches {
+            let CacheKey { service, destination, reserved } = *key;
+            let key = bytes![service.pack(), destination, reserved].array::<16>();
+            self.caches.insert(key, cache_bytes(servers, *changed), 0).unwrap();
+        }
         for (which, meter) in (0..).zip(given.meters) {
             self.meters.set(which, meter, 0).unwrap();
         }
@@ -402,6 +435,12 @@ impl Twin for InKernel {
             let AccessKey { prefix_len, scope, addr } = *key;
             let data = bytes![scope.addr, scope.port, scope.protocol, addr].array::<12>();
             self.access.insert(&lpm_trie::Key::new(prefix_len, data), verdict, 0).unwrap();
+        }
+        for (i, word) in (0..).zip(&given.buckets) {
+            self.buckets.set(i, word, 0).unwrap();
+        }
+        for (i, rule) in (0..).zip(&given.marks) {
+            self.marks.set(i, mark_bytes(rule), 0).unwrap();
         }
         for (i, policy) in &given.policies {
             self.policies.set(*i, policy_bytes(policy), 0).unwrap();

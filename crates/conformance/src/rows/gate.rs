@@ -125,7 +125,7 @@ fn networks(client_max: u32, rate: u64) -> ServicePolicy {
 fn clients() -> Vec<Row> {
     let given = |policy: ServicePolicy, has: u32, whole_at: u64| {
         let given = web().policy(policy);
-        let key = ClientKey::new(service(&given), addr(CLIENT), policy.client_mask);
+        let key = ClientKey { service: service(&given), network: addr([10, 0, 0, 0]) };
         (given.but(|g| g.clients.push((key, (has, whole_at)))), key)
     };
     let (first, key) = given(networks(2, 0), 0, 0);

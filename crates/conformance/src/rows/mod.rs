@@ -1,16 +1,21 @@
 //! Packet rows: what is given, the frame, and the whole frame that must come out.
 
 mod answers;
+mod choosing;
 mod gate;
 mod headers;
+mod lengths;
 mod life;
 mod limits;
 mod messages;
 mod methods;
+mod persistence;
 mod removed;
 mod service;
+mod settings;
 mod states;
 mod sweep;
+mod which;
 
 pub use sweep::{Sweep, sweeps};
 use xlvs_datapath::{Reason, policy::ClientKey, tables::ConnKey};
@@ -84,10 +89,14 @@ pub enum Then {
     Entries(usize),
     /// The server in this slot has so many active and inactive connections.
     Live(u32, u32, u32),
+    /// This template controls so many connections.
+    Controls(ConnKey, u64),
     /// A network of clients has so many connections.
     Client(ClientKey, u32),
     /// A meter shows this.
     Meter(u32, u64),
+    /// The scheduler of the list at this place remembers this.
+    Memory(u32, u64),
     /// It gets no more connections, or it does, by its thresholds.
     Overloaded(u32, bool),
     /// It has counted connections, packets and bytes from clients, packets and bytes to them.
@@ -107,6 +116,11 @@ pub fn all() -> Vec<Row> {
         gate::rows(),
         limits::rows(),
         removed::rows(),
+        lengths::rows(),
+        persistence::rows(),
+        which::rows(),
+        choosing::rows(),
+        settings::rows(),
     ]
     .concat()
 }
@@ -210,12 +224,20 @@ impl Then {
                 let is = after.live[*slot as usize];
                 (is == (*active, *inactive), format!("{is:?}"))
             }
+            Self::Controls(key, n) => {
+                let is = entry(key)?.hop;
+                (is == *n, is.to_string())
+            }
             Self::Client(key, n) => {
                 let is = after.clients.get(key).map(|client| client.0);
                 (is == Some(*n), format!("{is:?}"))
             }
             Self::Meter(which, n) => {
                 let is = after.meters[*which as usize];
+                (is == *n, is.to_string())
+            }
+            Self::Memory(plan, n) => {
+                let is = after.plans[*plan as usize];
                 (is == *n, is.to_string())
             }
             Self::Overloaded(slot, wanted) => {

@@ -142,7 +142,7 @@ fn choice((scheduler, weights, load, chosen, says): Choice) -> Row {
 
 /// The schedulers' memory.
 fn memory() -> Vec<Row> {
-    let row = |says: &str, scheduler, state, weights: [u32; 3], chosen: u32| {
+    let row = |says: &str, scheduler, state, weights: [u32; 3], chosen: u32, then| {
         let reals = [1, 2, 3].map(|n| Real::direct(n).weight(weights[usize::from(n) - 1]));
         let given = Given::service(TCP, scheduler, &reals).but(|g| {
             let plan = g.plans[0].clone();
@@ -151,16 +151,37 @@ fn memory() -> Vec<Row> {
         let key = client_key(&given.dests[0], 40000);
         let out = Out::On(direct(&syn(), chosen as u8 + 1));
         let row = Row::new(says, given, syn().bytes(), Reason::SentDirect, out);
-        row.then([Then::Slot(key, chosen)])
+        row.then([Then::Slot(key, chosen), Then::Memory(0, then)])
     };
     vec![
-        row("rr goes on behind the last choice", Scheduler::Rr, 1, [1, 1, 1], 1),
-        row("rr goes round", Scheduler::Rr, 3, [1, 1, 1], 0),
-        row("rr passes over who has no weight", Scheduler::Rr, 1, [1, 0, 1], 2),
-        row("rr survives a shorter list", Scheduler::Rr, 77, [1, 1, 1], 0),
-        row("wrr goes on in its pass", Scheduler::Wrr, wrr_state(1, 3), [4, 3, 2], 1),
-        row("wrr lowers the threshold", Scheduler::Wrr, wrr_state(2, 3), [4, 3, 2], 0),
-        row("wrr begins anew at the greatest", Scheduler::Wrr, wrr_state(3, 1), [2, 3, 4], 2),
+        row("rr goes on behind the last choice", Scheduler::Rr, 1, [1, 1, 1], 1, 2),
+        row("rr goes round", Scheduler::Rr, 3, [1, 1, 1], 0, 1),
+        row("rr passes over who has no weight", Scheduler::Rr, 1, [1, 0, 1], 2, 3),
+        row("rr survives a shorter list", Scheduler::Rr, 77, [1, 1, 1], 0, 1),
+        row(
+            "wrr goes on in its pass",
+            Scheduler::Wrr,
+            wrr_state(1, 3),
+            [4, 3, 2],
+            1,
+            wrr_state(2, 3),
+        ),
+        row(
+            "wrr lowers the threshold",
+            Scheduler::Wrr,
+            wrr_state(2, 3),
+            [4, 3, 2],
+            0,
+            wrr_state(1, 2),
+        ),
+        row(
+            "wrr begins anew at the greatest",
+            Scheduler::Wrr,
+            wrr_state(3, 1),
+            [2, 3, 4],
+            2,
+            wrr_state(3, 4),
+        ),
     ]
 }
 

@@ -42,6 +42,42 @@ fn given(real: Real) -> Given {
     Given::service(TCP, Scheduler::Rr, &[real]).established(40000, 0).established(40001, 0)
 }
 
+/// What the end of a connection does to a server that had too many.
+fn thresholds() -> Vec<Sweep> {
+    let late = |given: Given, which: usize| given.but(|g| g.conns[which].1.expires = NOW);
+    let crowded = || {
+        let four = given(Real::direct(1).thresholds(4, 0));
+        four.established(40002, 0).established(40003, 0).overloaded(0)
+    };
+    let sweep = |says, given, then| Sweep { says, given, then };
+    vec![
+        sweep(
+            "who had too many connections has less than three quarters of its threshold",
+            given(Real::direct(1).thresholds(2, 0))
+                .overloaded(0)
+                .but(|g| g.conns[0].1.expires = NOW),
+            vec![Then::Live(0, 1, 0), Then::Overloaded(0, false)],
+        ),
+        sweep(
+            "three of four are three quarters",
+            late(crowded(), 0),
+            vec![Then::Live(0, 3, 0), Then::Overloaded(0, true)],
+        ),
+        sweep(
+            "two of four are less",
+            late(late(crowded(), 0), 1),
+            vec![Then::Live(0, 2, 0), Then::Overloaded(0, false)],
+        ),
+        sweep(
+            "who had too many connections is not below its lower threshold yet",
+            given(Real::direct(1).thresholds(2, 1))
+                .overloaded(0)
+                .but(|g| g.conns[0].1.expires = NOW),
+            vec![Then::Live(0, 1, 0), Then::Overloaded(0, true)],
+        ),
+    ]
+}
+
 /// All of them.
 #[must_use]
 pub fn sweeps() -> Vec<Sweep> {
@@ -59,7 +95,8 @@ pub fn sweeps() -> Vec<Sweep> {
         g.conns[1].1.word = word.reborn(word.state(), word.flags(), 0);
     });
     let sweep = |says, given, then| Sweep { says, given, then };
-    vec![
+    let more = [super::persistence::sweeps(), super::settings::sweeps()].concat();
+    let own = vec![
         sweep("nothing is due", direct.clone(), vec![Then::Entries(2), Then::Live(0, 2, 0)]),
         sweep(
             "what is due goes, its neighbour stays",
@@ -97,19 +134,6 @@ pub fn sweeps() -> Vec<Sweep> {
             vec![Then::Gone(client), Then::Gone(reply), Then::Live(0, 1, 0)],
         ),
         sweep("what another CPU removes is left to it", dead, vec![Then::Entries(1)]),
-        sweep(
-            "who had too many connections has less than three quarters of its threshold",
-            given(Real::direct(1).thresholds(2, 0))
-                .overloaded(0)
-                .but(|g| g.conns[0].1.expires = NOW),
-            vec![Then::Live(0, 1, 0), Then::Overloaded(0, false)],
-        ),
-        sweep(
-            "who had too many connections is not below its lower threshold yet",
-            given(Real::direct(1).thresholds(2, 1))
-                .overloaded(0)
-                .but(|g| g.conns[0].1.expires = NOW),
-            vec![Then::Live(0, 1, 0), Then::Overloaded(0, true)],
-        ),
-    ]
+    ];
+    [own, thresholds(), more].concat()
 }

@@ -88,7 +88,7 @@ impl Memory {
             plans: (0..sizes.plans).map(|_| zeroed()).collect(),
             orders: (0..sizes.orders).map(|_| zeroed()).collect(),
             buckets: vec![0; sizes.buckets as usize],
-            marks: vec![MarkRule::default(); MAX_MARK_ENTRIES],
+            marks: Vec::new(),
             caches: RefCell::default(),
             notes: Notes::default(),
             dests: vec![no_dest(); dests],
@@ -203,6 +203,11 @@ impl Home for Memory {
         (first..).zip(words).try_for_each(&mut write)
     }
     fn set_marks(&mut self, first: u32, rules: &[MarkRule]) -> Result<(), Error> {
+        // The table grows when it is written: tests make many homes, and few have marks.
+        let end = (first as usize).saturating_add(rules.len()).min(MAX_MARK_ENTRIES);
+        if self.marks.len() < end {
+            self.marks.resize(end, MarkRule::default());
+        }
         let mut write =
             |(index, rule): (u32, &MarkRule)| put(&mut self.marks, index, *rule, "rules for marks");
         (first..).zip(rules).try_for_each(&mut write)
