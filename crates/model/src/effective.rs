@@ -225,22 +225,30 @@ impl Effective {
 
     /// Works out anew the services that were touched. Costs what they cost.
     pub fn follow(&mut self, written: &Model, touched: &Touched) {
+        let mut services = mem::take(&mut self.model.services);
+        for key in touched {
+            services.mirror(&written.services, key, |service| self.list(written, service));
+        }
+        self.model = Model { services, ..written.without_services() };
+    }
+
+    /// Forgets what checks found of servers that are no longer written, among the services that
+    /// were touched; gives the sorry servers that nobody waits for any more.
+    pub fn prune(&mut self, written: &Model, touched: &Touched) -> Vec<Server> {
+        let mut gone = Vec::new();
         for key in touched {
             let service = written.service(key);
             if let Some(found) = self.found.get_mut(key) {
                 found
                     .servers
                     .retain(|server, _| service.is_some_and(|s| s.server(server).is_some()));
-                if service.is_none() {
-                    self.found.remove(key);
-                }
+            }
+            if service.is_none() {
+                let quorum = self.found.remove(key).and_then(|found| found.quorum);
+                gone.extend(quorum.and_then(|quorum| quorum.sorry));
             }
         }
-        let mut services = mem::take(&mut self.model.services);
-        for key in touched {
-            services.mirror(&written.services, key, |service| self.list(written, service));
-        }
-        self.model = Model { services, ..written.without_services() };
+        gone
     }
 
     /// Takes note of what checks found; [`Effective::follow`] its service then. False: that is no

@@ -195,10 +195,14 @@ fn what_checks_found_goes_with_its_server() {
     ] {
         model.apply(&change).unwrap();
         effective.follow(&model, &touched);
+        assert_eq!(effective.prune(&model, &touched), []);
     }
     assert_eq!(list(&effective), "1:1 2:2 3:3", "a new one, of which nothing is known");
+    let lost = Finding::Service { service: service(), quorum: Some(quorum(false, true)) };
+    assert!(effective.hear(&model, lost));
     model.apply(&Change::Clear).unwrap();
     effective.follow(&model, &touched);
+    assert_eq!(effective.prune(&model, &touched), [server(9, 1)], "it waits no more");
     assert_eq!(effective.model().service(&service()), None);
     assert!(!effective.hear(&model, down), "there is no such service");
 }

@@ -49,15 +49,15 @@ Prot LocalAddress:Port Scheduler Flags
   -> RemoteAddress:Port           Forward Weight ActiveConn InActConn
 TCP  10.0.0.1:80 wrr
 ";
-    let rows = rows(&[(2, 0), (3, 50), (4, 0)]);
-    assert_eq!(listed("ipvsadm -Ln"), format!("{head}{rows}"));
+    let listed_rows = rows(&[(2, 0), (3, 50), (4, 0)]);
+    assert_eq!(listed("ipvsadm -Ln"), format!("{head}{listed_rows}"));
     let rules: String =
         (1..=4).map(|n| format!("-a -t 10.0.0.1:80 -r 10.0.1.{n}:80 -m -w {n}\n")).collect();
     assert_eq!(listed("ipvsadm -Sn"), format!("-A -t 10.0.0.1:80 -s wrr\n{rules}"));
     assert_eq!(listed("cat /proc/net/ip_vs").matches("Masq").count(), 3);
 
     world.memory.borrow_mut().found.push(quorum(false));
-    let rows = rows(&[(2, 0), (4, 0), (9, 1)]);
-    assert_eq!(listed("ipvsadm -Ln"), format!("{head}{rows}"));
+    let listed_rows = rows(&[(2, 0), (4, 0), (9, 1)]);
+    assert_eq!(listed("ipvsadm -Ln"), format!("{head}{listed_rows}"));
     assert_eq!(listed("ipvsadm -Sn"), format!("-A -t 10.0.0.1:80 -s wrr\n{rules}"), "as before");
 }
