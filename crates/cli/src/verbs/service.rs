@@ -6,7 +6,12 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use xlvs_api::{Director, ServerView, ServiceView};
 use xlvs_model::{Change, Fault, LIMITS_EFFECT, Scheduler, ServiceKey, Tuning};
 
-use super::{Where, explain, sure::Sure, terms, tuning::TuningFlags};
+use super::{
+    Where, explain,
+    sure::Sure,
+    terms,
+    tuning::{self, TuningFlags},
+};
 use crate::{
     face,
     output::{self, Format, Hinted, Output},
@@ -187,8 +192,7 @@ fn list(director: &mut dyn Director, format: Output, out: &mut dyn Write) -> any
 
 /// A table of services.
 pub(super) fn table(services: &[ServiceView], out: &mut dyn Write) -> anyhow::Result<()> {
-    let head = ["SERVICE", "SCHEDULER", "SERVERS", "ACTIVE", "INACTIVE", "CONNECTIONS"];
-    let rows = services.iter().map(|service| {
+    let row = |service: &ServiceView| {
         let sum = |count: fn(&ServerView) -> u32| {
             let sum: u64 = service.servers.iter().map(|s| u64::from(count(s))).sum();
             sum.to_string()
@@ -201,6 +205,17 @@ pub(super) fn table(services: &[ServiceView], out: &mut dyn Write) -> anyhow::Re
             sum(|s| s.inactive),
             service.stats.connections.to_string(),
         ]
+    };
+    // Most sites tune nothing, and get no column for it.
+    if services.iter().all(|service| service.tuning == Tuning::default()) {
+        return output::table(out, HEAD, services.iter().map(row));
+    }
+    let [service, scheduler, servers, active, inactive, connections] = HEAD;
+    let head = [service, scheduler, servers, active, inactive, connections, "TUNING"];
+    let rows = services.iter().map(|service| {
+        let [key, scheduler, servers, active, inactive, connections] = row(service);
+        let tuning = tuning::words(&service.tuning);
+        [key, scheduler, servers, active, inactive, connections, tuning]
     });
     output::table(out, head, rows)
 }
@@ -230,6 +245,7 @@ impl TypedValueParser for Named {
     }
 }
 
+const HEAD: [&str; 6] = ["SERVICE", "SCHEDULER", "SERVERS", "ACTIVE", "INACTIVE", "CONNECTIONS"];
 const LIST_EXAMPLES: &str = "\
 Examples:
   xlvs service list

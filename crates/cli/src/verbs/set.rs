@@ -2,10 +2,10 @@
 
 use std::io::Write;
 
-use xlvs_api::{Director, EffectView, SettingView};
+use xlvs_api::{Director, EffectView, SettingView, SettingsView};
 use xlvs_model::{
     Change,
-    settings::{Assignment, Setting, SettingError},
+    settings::{Assignment, Profile, Setting, SettingError, Value},
 };
 
 use super::{Where, service::change_all};
@@ -39,13 +39,16 @@ impl Args {
         if self.settings.iter().any(|text| text.contains('=')) {
             return self.change(director, out);
         }
-        let mut views = director.settings()?.settings;
+        let SettingsView { set, settings: mut views } = director.settings()?;
         if !self.settings.is_empty() {
-            let names = self.settings.iter().map(|text| text.parse::<Setting>());
-            let names: Result<Vec<_>, _> = names.collect();
+            let named = self.settings.iter().filter(|text| *text != PROFILE);
+            let names: Result<Vec<_>, _> = named.map(|text| text.parse::<Setting>()).collect();
             let names: Vec<_> =
                 names.map_err(|e| hinted(&e))?.iter().map(|s| s.full_name()).collect();
             views.retain(|view| names.contains(&view.name));
+            if self.settings.iter().any(|text| text == PROFILE) {
+                views.insert(0, profile(set.profile()));
+            }
         }
         match self.output.output {
             Format::Json => output::json(out, &views),
@@ -76,6 +79,23 @@ impl Args {
             }
         }
         Ok(())
+    }
+}
+
+/// The profile as if it were a setting, which to whoever types it it is.
+fn profile(profile: Profile) -> SettingView {
+    let text = |profile: Profile| Value::Text(profile.name().to_owned());
+    SettingView {
+        name: PROFILE.to_owned(),
+        value: text(profile),
+        default: text(Profile::Xlvs),
+        kernel: text(Profile::Kernel),
+        takes: Profile::ALL.map(Profile::name).join(" or "),
+        effect: EffectView::Now,
+        without_effect: None,
+        meaning: "Gives every setting its default: ours, or the kernel's. What was set by hand \
+                  before is forgotten."
+            .to_owned(),
     }
 }
 
@@ -147,6 +167,7 @@ fn wrapped(text: &str) -> Vec<String> {
     lines
 }
 
+const PROFILE: &str = "profile";
 const WIDTH: usize = 78;
 
 const EXAMPLES: &str = "\
@@ -155,5 +176,6 @@ Examples:
   xlvs set drop_entry                           what it is and means
   xlvs set net.ipv4.vs.expire_nodest_conn=1     as sysctl would
   xlvs set sync_threshold='5 60' drop_entry=default
+  xlvs set profile                              whose defaults are in force
   xlvs set profile=kernel                       every default as the kernel's; forgets what was set
   xlvs set -o json | jq '.[] | select(.value != .kernel).name'";

@@ -1,9 +1,39 @@
 //! Flags of `xlvs service` for what IPVS does not know of: a service's own timeouts, what one
 //! network of clients may have, and slow start.
 
-use xlvs_model::{ClientLimit, ClientRate, Timeouts, Tuning};
+use xlvs_model::{ClientLimit, ClientRate, Limits, Timeouts, Tuning};
 
 use crate::output::Hinted;
+
+/// What a service was tuned to, for people: nothing if it is as it came.
+pub(super) fn words(tuning: &Tuning) -> String {
+    let Tuning { timeouts, limits, slow_start_s } = tuning;
+    let mut parts = Vec::new();
+    let network = match limits.client_prefix {
+        None => "client".to_owned(),
+        Some(prefix) => format!("/{prefix}"),
+    };
+    let mut say = |number: u32, text: String| {
+        if number != 0 {
+            parts.push(text);
+        }
+    };
+    let Limits { client_connections, client_rate, access, .. } = limits;
+    say(*client_connections, format!("{client_connections} per {network}"));
+    say(*client_rate, format!("{client_rate}/s per {network}"));
+    if let Some(Timeouts { tcp, tcp_fin, udp }) = timeouts {
+        say(*tcp, format!("tcp {tcp} s"));
+        say(*tcp_fin, format!("tcpfin {tcp_fin} s"));
+        say(*udp, format!("udp {udp} s"));
+    }
+    say(*slow_start_s, format!("slow start {slow_start_s} s"));
+    for (list, verb) in [(&access.allow, "allowed"), (&access.deny, "denied")] {
+        if !list.is_empty() {
+            parts.push(format!("{} {verb}", list.len()));
+        }
+    }
+    parts.join(", ")
+}
 
 /// What is given lies over what was; 0 takes it away.
 #[derive(Clone, Debug, Default, clap::Args)]

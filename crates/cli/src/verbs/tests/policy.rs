@@ -78,6 +78,16 @@ fn settings_are_listed_and_explained() {
         "{one}"
     );
     assert!(one.lines().all(|line| line.len() <= 100), "{one}");
+    let profile = |memory: &mut Memory| said(memory, "set profile");
+    assert!(
+        profile(&mut memory).starts_with("profile = xlvs\n  default xlvs, the kernel's kernel")
+    );
+    said(&mut memory, "set profile=kernel am_droprate=7");
+    assert!(profile(&mut memory).starts_with("profile = kernel\n"));
+    let both = said(&mut memory, "set am_droprate profile -o json");
+    let both: serde_json::Value = serde_json::from_str(&both).unwrap();
+    assert_eq!((&both[0]["value"], &both[1]["value"]), (&"kernel".into(), &7.into()));
+    said(&mut memory, "set profile=xlvs am_droprate=7");
     let json = said(&mut memory, "set am_droprate removed-server -o json");
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json[0]["value"], &json[0]["kernel"]), (&7.into(), &10.into()));
@@ -125,6 +135,11 @@ fn a_service_gets_timeouts_and_limits_and_loses_them() {
     let limits = &tuning.limits;
     let got = (limits.client_connections, limits.client_rate, limits.client_prefix);
     assert_eq!(got, (100, 20, Some(24)), "kept through the mistakes");
+    said(&mut memory, "deny add 192.0.2.0/24 --service tcp:10.0.0.1:80");
+    let list = said(&mut memory, "service list");
+    let tuned = "100 per /24, 20/s per /24, tcp 60 s, udp 5 s, 1 denied\n";
+    assert!(list.ends_with(tuned) && list.contains("CONNECTIONS  TUNING\n"), "{list}");
+    said(&mut memory, "deny remove 192.0.2.0/24 --service tcp:10.0.0.1:80");
     let off = "--timeout-tcp 0 --timeout-udp 0 --client-limit 0 --client-rate 0";
     said(&mut memory, &format!("service set tcp:10.0.0.1:80 {off}"));
     assert_eq!(memory.model.services[0].tuning, xlvs_model::Tuning::default(), "as it was");
