@@ -12,8 +12,8 @@ mod tests;
 use std::net::IpAddr;
 
 use xlvs_model::{
-    Followed, FollowedThen, IpProtocol, Is, MarkMatch, MarkThen, Masked, Mirror, Model, Ports,
-    ServiceKey,
+    Access, Followed, FollowedThen, IpProtocol, Is, MarkMatch, MarkThen, Masked, Mirror, Model,
+    Network, Ports, Prefix, ServiceKey, Verdict,
 };
 use xlvs_netfilter::{Guarded, Refusal, Table, mirror, native_marks, refusals};
 
@@ -60,11 +60,9 @@ impl Firewall {
         let notes = notes.map(|n| format!("mark rule `{}` is not mirrored: {}", n.text, n.reason));
         bounded(&mut list, notes, "mark rules are not mirrored: xlvs mark list");
         let found = refusals(&self.tables, &guarded(model, &self.mirror));
-        bounded(
-            &mut list,
-            found.iter().map(refused),
-            "rules of the firewall no longer guard services",
-        );
+        let found = found.into_iter().filter_map(|refusal| not_replaced(refusal, model));
+        let said = found.map(|refusal| refused(&refusal));
+        bounded(&mut list, said, "rules of the firewall no longer guard services");
         list
     }
 }
@@ -78,6 +76,28 @@ fn bounded(list: &mut Vec<String>, mut sentences: impl Iterator<Item = String>, 
     }
 }
 
+/// The refusal, of those services alone whose lists do not do the same. None: all of them do.
+fn not_replaced(mut refusal: Refusal, model: &Model) -> Option<Refusal> {
+    refusal.services.retain(|name| {
+        let service = model.services.iter().find(|service| service.key.to_string() == *name);
+        let own = service.map(|service| &service.tuning.limits.access);
+        ![Some(&model.access), own].into_iter().flatten().any(|list| refuses(list, refusal.from))
+    });
+    (!refusal.services.is_empty()).then_some(refusal)
+}
+
+/// A list keeps these clients out. Of a rule that does not name them plainly, whoever says who may
+/// come in has said all that there is to say.
+fn refuses(list: &Access, clients: Option<Prefix>) -> bool {
+    let Some(clients) = clients else { return list.others() == Verdict::Deny };
+    let length = u8::try_from(clients.mask.count_ones()).unwrap_or(u8::MAX);
+    let Some(clients) = Network::new(clients.address.into(), length) else { return false };
+    let holds = |a: &Network, b: &Network| a.prefix() <= b.prefix() && a.contains(b.address());
+    let lets_in = list.allow.iter().any(|some| holds(some, &clients) || holds(&clients, some));
+    let names = list.deny.iter().any(|some| holds(some, &clients));
+    !lets_in && (names || list.others() == Verdict::Deny)
+}
+
 fn refused(refusal: &Refusal) -> String {
     let Refusal { tool, table, text, from, services } = refusal;
     let named = services.iter().take(SERVICES_NAMED).cloned().collect::<Vec<_>>().join(", ");
@@ -85,14 +105,19 @@ fn refused(refusal: &Refusal) -> String {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let cidr = from.map_or_else(|| "CIDR".to_owned(), |prefix| prefix.to_string());
+    // Who refuses everybody else, as a policy does, wants to say who may come in.
+    let instead = match from {
+        Some(prefix) => format!("deny add {prefix}"),
+        None if text.starts_with("policy ") => "allow add CIDR".to_owned(),
+        None => "deny add CIDR".to_owned(),
+    };
     let service = match services.as_slice() {
         [one] => format!(" --service {one}"),
         _ => " [--service SERVICE]".to_owned(),
     };
     format!(
         "XDP runs before netfilter: `{text}` of {tool} (table {table}) no longer keeps packets \
-         from {named}{more}. Try: xlvs deny add {cidr}{service}"
+         from {named}{more}. Try: xlvs {instead}{service}"
     )
 }
 

@@ -38,7 +38,7 @@ fn each_worry_says_what_to_do() {
             &["tcp:10.0.0.1:80", "tcp:10.0.0.2:80", "tcp:10.0.0.3:80", "tcp:10.0.0.4:80"],
             "XDP runs before netfilter: `policy DROP of INPUT` of iptables-nft (table filter) no \
              longer keeps packets from tcp:10.0.0.1:80, tcp:10.0.0.2:80, tcp:10.0.0.3:80 and 1 \
-             more. Try: xlvs deny add CIDR [--service SERVICE]",
+             more. Try: xlvs allow add CIDR [--service SERVICE]",
             "many services",
         ),
         (
@@ -64,6 +64,40 @@ fn each_worry_says_what_to_do() {
             firewall(&save.replace("MARK\n", &format!("{MARK}\n"))).warnings(&model(services));
         let expected = expected.replace("MARK`", &format!("{MARK}`"));
         assert_eq!(said.join("\n"), expected, "{sentence}");
+    }
+}
+
+#[test]
+fn lists_that_replace_a_rule_end_the_worry() {
+    let drop = "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -s 192.0.2.0/24 -d 10.0.0.1/32 -j DROP\n";
+    let policy = "*filter\n:INPUT DROP [0:0]\n";
+    let except = "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT ! -s 192.0.2.0/24 -j DROP\n";
+    let access = |line: &str| {
+        let (verdict, rest) = line.split_once(' ').unwrap();
+        let mut words = rest.split(' ');
+        let network = words.next().unwrap().parse().unwrap();
+        let service = words.next().map(|key| key.parse().unwrap());
+        let verdict = if verdict == "allow" { Verdict::Allow } else { Verdict::Deny };
+        Change::AddAccess { verdict, network, service }
+    };
+    for (save, lists, left, sentence) in [
+        (drop, &["deny 192.0.2.0/24 tcp:10.0.0.1:80"][..], 0, "the very same"),
+        (drop, &["deny 192.0.0.0/16"], 0, "more of them, of every service"),
+        (drop, &["deny 192.0.2.0/25"], 1, "half of them"),
+        (drop, &["deny 192.0.2.0/24 tcp:10.0.0.2:80"], 1, "another service's"),
+        (drop, &["deny 192.0.2.0/24", "allow 192.0.2.7"], 1, "with an exception"),
+        (drop, &["allow 198.51.100.0/24"], 0, "others alone may come in"),
+        (drop, &["allow 192.0.2.7"], 1, "one of them may"),
+        (policy, &["deny 192.0.2.0/24"], 1, "a policy refuses more"),
+        (policy, &["allow 192.0.2.0/24 tcp:10.0.0.1:80"], 1, "one service has its list"),
+        (policy, &["allow 192.0.2.0/24"], 0, "all have"),
+        (except, &["allow 192.0.2.0/24"], 0, "nobody else, in other words"),
+    ] {
+        let mut model = model(&["tcp:10.0.0.1:80", "tcp:10.0.0.2:80"]);
+        for line in lists {
+            model.apply(&access(line)).unwrap();
+        }
+        assert_eq!(firewall(save).warnings(&model).len(), left, "{lists:?}: {sentence}");
     }
 }
 
