@@ -6,6 +6,7 @@
 //! [`Common`]; [`Inherited`] keeps what was written, to be shown.
 
 mod check;
+mod globals;
 mod http;
 mod probe;
 mod script;
@@ -13,6 +14,7 @@ mod script;
 use serde::{Deserialize, Serialize};
 
 pub use check::{Check, Common, Inherited, Kind};
+pub use globals::{FlushOnStop, Globals, Mail, NotifyFifo, SyncWith};
 pub use http::{Digest, HttpCheck, HttpProtocol, ParseDigestError, StatusRange, Url, UrlRegex};
 pub use probe::{
     BfdCheck, DnsCheck, DnsType, FileCheck, MiscCheck, ReplyByte, SmtpCheck, SmtpHost, UdpCheck,
@@ -99,6 +101,18 @@ impl Default for VirtualServer {
             inherited: Inherited::default(),
             servers: Vec::new(),
         }
+    }
+}
+
+impl VirtualServer {
+    /// A server as one of the services has it: DR and tunnels keep the service's port, and a server
+    /// without a port has the service's.
+    pub const fn server_of(service: &ServiceKey, server: &Server) -> Server {
+        let mut server = *server;
+        if server.method.keeps_port() || server.key.port() == 0 {
+            server.key.set_port(service.port());
+        }
+        server
     }
 }
 

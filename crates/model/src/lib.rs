@@ -22,6 +22,7 @@ mod service;
 mod services;
 pub mod settings;
 mod sync;
+pub mod vrrp;
 
 pub use change::{Change, Model};
 pub use edit::{Edit, Touched};

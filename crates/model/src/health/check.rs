@@ -125,8 +125,8 @@ impl Default for Common {
             connect_timeout: Duration::from_secs(5),
             retry: 1,
             delay_before_retry: Duration::from_secs(1),
-            warmup: Duration::from_secs(60),
-            delay_loop: Duration::from_secs(60),
+            warmup: Duration::from_mins(1),
+            delay_loop: Duration::from_mins(1),
             alpha: false,
             log_all_failures: false,
         }
