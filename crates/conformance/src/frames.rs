@@ -204,10 +204,15 @@ fn ethernet(destination: [u8; 6], source: [u8; 6]) -> Vec<u8> {
 
 /// An ICMP error about `cause`, sent back the way it came, as the kernel's `icmp_send` makes it.
 pub fn icmp(kind: Icmpv4Type, cause: &Packet) -> Vec<u8> {
+    icmp_from(cause.dst, kind, cause)
+}
+
+/// The same from another address than the one that the cause was sent to.
+pub fn icmp_from(source: [u8; 4], kind: Icmpv4Type, cause: &Packet) -> Vec<u8> {
     let datagram = cause.datagram();
     let quote = &datagram[..datagram.len().min(576 - 28)];
     let message = Icmpv4Header::with_checksum(kind, quote);
-    let mut ip = Ipv4Header::new(0, 64, IpNumber::ICMP, cause.dst, cause.src).unwrap();
+    let mut ip = Ipv4Header::new(0, 64, IpNumber::ICMP, source, cause.src).unwrap();
     let tos = cause.tos & 0x1e | 0xc0;
     ip.dscp = IpDscp::try_new(tos >> 2).unwrap();
     ip.ecn = IpEcn::try_new(tos & 3).unwrap();

@@ -10,8 +10,8 @@ use xlvs_datapath::{
     Route, conn,
     mark::MarkRule,
     policy::{
-        AccessKey, ClientKey, POLICY_REUSE, POLICY_REUSE_FIN_WAIT, POLICY_SERVICES, Policy,
-        ServicePolicy,
+        AccessKey, ClientKey, POLICY_NAT_ICMP, POLICY_REUSE, POLICY_REUSE_FIN_WAIT,
+        POLICY_SERVICES, Policy, ServicePolicy,
     },
     state::{ESTABLISHED, TIMEOUTS_S, is_active, timeout_index},
     tables::{
@@ -359,10 +359,23 @@ impl Given {
     #[must_use]
     pub fn asking(mut self, change: impl FnOnce(&mut Policy)) -> Self {
         change(&mut self.settings.policy);
-        if self.settings.policy.limits() {
+        if self.settings.policy.is_careful() {
             self.settings.flags |= SETTING_CAREFUL;
         }
         self
+    }
+
+    /// Servers by NAT are told of answers that nobody waits for (`nat_icmp_send`).
+    #[must_use]
+    pub fn knowing_servers(mut self) -> Self {
+        for (element, dest) in (1..).zip(&self.dests) {
+            let key = AccessKey::of_server(dest.protocol.into(), dest.addr, dest.port);
+            let is_known = self.access.iter().any(|(known, _)| *known == key);
+            if dest.method == METHOD_MASQ && dest.port != 0 && !is_known {
+                self.access.push((key, element));
+            }
+        }
+        self.asking(|policy| policy.flags |= POLICY_NAT_ICMP)
     }
 
     /// The server in this slot had too many connections.

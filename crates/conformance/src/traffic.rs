@@ -98,10 +98,10 @@ pub fn world(r: &mut Random) -> Given {
     given
 }
 
-/// Now and then not everybody may come in.
+/// Now and then not everybody may come in, or servers are told of answers that nobody waits for.
 fn limited(r: &mut Random, given: Given) -> Given {
     let own = ServicePolicy { client_mask: u32::MAX, ..ServicePolicy::default() };
-    match r.below(25) {
+    match r.below(27) {
         0 => given.asking(|policy| policy.flags |= POLICY_ACCESS).but(|g| {
             let network = AccessKey::of_network(EVERY_SERVICE, addr([10, 0, 0, 0]), 30);
             g.access.push((network, ACCESS_DENY));
@@ -113,6 +113,7 @@ fn limited(r: &mut Random, given: Given) -> Given {
             let minute = 60_000_000_000;
             given.policy(ServicePolicy { rate_interval: minute, rate_burst: minute, ..own })
         }
+        5 | 6 => given.knowing_servers(),
         _ => given,
     }
 }

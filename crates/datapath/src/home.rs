@@ -5,7 +5,7 @@ use core::ops::Deref;
 use xlvs_wire::Packet;
 
 use crate::{
-    Admission, Cell64, Newcomer, Reason,
+    Admission, Cell64, Details, Newcomer, Reason,
     conn::Beginning,
     mark::VisitMark,
     policy::{AccessKey, Client, ClientKey, ServicePolicy},
@@ -131,11 +131,18 @@ pub trait Tables {
     }
     /// [`answer`](crate::answer()), by whatever way the home calls it. The packet must not be
     /// looked at afterwards.
-    fn answer<P: Packet>(&self, p: &mut P, now: u64, reason: Reason, room: u16) -> Reason
+    fn answer<P: Packet>(&self, p: &mut P, now: u64, reason: Reason, details: Details) -> Reason
     where
         Self: Sized,
     {
-        crate::answer(p, self, now, reason, room)
+        crate::answer(p, self, now, reason, details)
+    }
+    /// [`stray`](crate::stray()), by whatever way the home calls it.
+    fn stray(&self, addr: u32, port: u16, protocol: u16) -> u64
+    where
+        Self: Sized,
+    {
+        crate::stray(self, addr, port, protocol)
     }
     /// [`begin`](crate::conn::begin), by whatever way the home calls it.
     fn begin(&self, beginning: &Beginning, dest: &Dest) -> Admission

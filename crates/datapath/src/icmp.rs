@@ -18,6 +18,8 @@ use crate::{
 enum Message {
     /// No server is left.
     PortUnreachable,
+    /// To a server by NAT: its packet belongs to no connection.
+    Stray,
     /// The way on carries no more than this.
     FragNeeded(u16),
     /// The hop count ran out.
@@ -30,11 +32,21 @@ impl Message {
     const fn of(reason: Reason, room: u16) -> Option<Self> {
         match reason {
             Reason::SentUnreachable => Some(Self::PortUnreachable),
+            Reason::SentStray => Some(Self::Stray),
             Reason::SentFragNeeded => Some(Self::FragNeeded(room)),
             Reason::SentTimeExceeded => Some(Self::TimeExceeded),
             _ => None,
         }
     }
+}
+
+/// What a message says beside its kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Details {
+    /// What the way on carries.
+    pub room: u16,
+    /// From whom it is, in wire order; 0: from the address that the packet was sent to.
+    pub source: u32,
 }
 
 /// IP and ICMP header before what is quoted.
@@ -50,18 +62,17 @@ const SUM_LONGS: u32 = ((QUOTE_MAX + size_of::<Icmp>()) / 4) as u32;
 const MAX_PER_TICK: u64 = 1000;
 
 /// Turns the packet into the error message to its sender that `reason` asks for, or says why not.
-/// `room` is what the way on carries. In the kernel a function of its own, so only numbers come in
-/// beside the packet.
+/// In the kernel a function of its own, so only numbers come in beside the packet.
 #[inline(always)]
 pub fn answer<P: Packet, T: Tables>(
     p: &mut P,
     t: &T,
     now: u64,
     reason: Reason,
-    room: u16,
+    details: Details,
 ) -> Reason {
-    match Message::of(reason, room) {
-        Some(message) => match try_answer(p, t, now, message) {
+    match Message::of(reason, details.room) {
+        Some(message) => match try_answer(p, t, now, message, details.source) {
             Ok(sent) => sent,
             Err(silent) => silent,
         },
@@ -75,11 +86,16 @@ fn try_answer<P: Packet, T: Tables>(
     t: &T,
     now: u64,
     message: Message,
+    source: u32,
 ) -> Result<Reason, Reason> {
     let (kind, code, rest, sent, silent) = match message {
         Message::PortUnreachable => {
             let sent = Reason::SentUnreachable;
             (ICMP_DEST_UNREACHABLE, ICMP_PORT_UNREACHABLE, 0, sent, Reason::NoServer)
+        }
+        Message::Stray => {
+            let sent = Reason::SentStray;
+            (ICMP_DEST_UNREACHABLE, ICMP_PORT_UNREACHABLE, 0, sent, Reason::Stray)
         }
         Message::FragNeeded(mtu) => {
             let sent = Reason::SentFragNeeded;
@@ -93,7 +109,7 @@ fn try_answer<P: Packet, T: Tables>(
     if !allowed(limiter, tick_of(now)) {
         return Err(silent);
     }
-    let quote = turn_around(p)?;
+    let quote = turn_around(p, source)?;
     let icmp: &mut Icmp = p.at_mut(L3 + size_of::<Ipv4>()).ok_or(Reason::Inconsistent)?;
     icmp.kind = kind;
     icmp.code = code;
@@ -106,15 +122,15 @@ fn try_answer<P: Packet, T: Tables>(
     Ok(sent)
 }
 
-/// Makes room for the headers, cuts the quote, writes Ethernet and IP back to the sender; how many
-/// bytes are quoted.
+/// Makes room for the headers, cuts the quote, writes Ethernet and IP back to the sender from
+/// `source`; how many bytes are quoted.
 #[inline(always)]
-fn turn_around<P: Packet>(p: &mut P) -> Result<usize, Reason> {
+fn turn_around<P: Packet>(p: &mut P, source: u32) -> Result<usize, Reason> {
     let eth: &Eth = p.at(0).ok_or(Reason::Inconsistent)?;
     let (us, them) = (eth.dst.to_u64(), eth.src.to_u64());
     let ip: &Ipv4 = p.at(L3).ok_or(Reason::Inconsistent)?;
     let (tos, id) = (ip.tos, ip.id.raw());
-    let (src, dst) = (ip.dst.raw(), ip.src.raw());
+    let (src, dst) = (if source == 0 { ip.dst.raw() } else { source }, ip.src.raw());
     let whole = ip.len.get() as usize;
     p.grow_head::<OVERHEAD>().ok_or(Reason::NoHeadroom)?;
     let quote = if whole < QUOTE_MAX { whole } else { QUOTE_MAX };

@@ -45,7 +45,7 @@ pub use choose::{NO_SERVER, cache_place, choose, choose_bounded, choose_bucket, 
 pub use fast::{Way, fast, newcomer};
 pub use gate::{gate, own_timeout, tally};
 pub use home::{Insert, Round, Route, Tables, VisitOrder};
-pub use icmp::answer;
+pub use icmp::{Details, answer};
 pub use parse::{Meta, NoMeta, parse};
 pub use pipeline::{
     Arrival, Outcome, SWEEP_KEYS, director, director_without_short_ways, local_reply, sweep,
@@ -55,5 +55,5 @@ pub use pipeline::{
 pub const JUMPS: [&str; 5] =
     ["director_slow", "director_new", "director_rare", "director_cache", "director_begin"];
 
-pub use rare::{begin, cache, mark as newcomers_mark, rare};
+pub use rare::{begin, cache, mark as newcomers_mark, rare, stray};
 pub use reason::{Reason, Verdict};

@@ -1,14 +1,17 @@
 //! Deciding: connection? service, scheduler, and then one `send`.
 
-use xlvs_wire::{Eth, IP_DONT_FRAGMENT, Ipv4, PROTO_TCP, Packet, Tcp, tcp_flag::SYN};
+use xlvs_wire::{
+    Eth, IP_DONT_FRAGMENT, Ipv4, PROTO_TCP, Packet, Tcp,
+    tcp_flag::{RST, SYN},
+};
 
 use crate::{
-    Reason, Route, Tables, Verdict,
+    Details, Reason, Route, Tables, Verdict,
     conn::{self, Swept},
     fast::{Way, done, fast, newcomer},
     forward::{self, Back},
     parse::{L3, Meta, NoMeta, parse},
-    policy::{Closing, Late, Removed},
+    policy::{Closing, Late, POLICY_NAT_ICMP, Removed},
     rare::{begin, cache, rare},
     state,
     tables::{
@@ -117,18 +120,18 @@ fn decide<P: Packet, T: Tables>(
         Err(NoMeta::Pass(reason)) => return Err(reason),
         Err(NoMeta::Fragment(addr)) => return Err(fragment(t, addr)),
     };
-    let mut room = 0;
-    match go(p, t, s, &m, arrival, &mut room) {
+    let mut details = Details::default();
+    match go(p, t, s, &m, arrival, &mut details) {
         Ok(sent) => Ok(sent),
-        Err(
-            reason @ (Reason::SentUnreachable | Reason::SentFragNeeded | Reason::SentTimeExceeded),
-        ) => Err(t.answer(p, arrival.now, reason, room)),
+        Err(reason @ (Reason::SentFragNeeded | Reason::SentTimeExceeded | Reason::SentStray)) => {
+            Err(t.answer(p, arrival.now, reason, details))
+        }
         Err(reason) => Err(reason),
     }
 }
 
 /// Finds the connection of a packet, and sends; None: there is none that takes it. `Err(Sent...)`
-/// asks for a message to the sender; `room` is then what the way on carries.
+/// asks for a message to the sender, with `details`.
 #[inline(always)]
 fn go<P: Packet, T: Tables>(
     p: &mut P,
@@ -136,7 +139,7 @@ fn go<P: Packet, T: Tables>(
     s: &Settings,
     m: &Meta,
     arrival: &Arrival,
-    room: &mut u16,
+    details: &mut Details,
 ) -> Result<Option<(Reason, u32)>, Reason> {
     let Some(c) = t.conn(&m.key) else { return Ok(None) };
     let word = Word(c.word.get());
@@ -144,7 +147,7 @@ fn go<P: Packet, T: Tables>(
         return Err(Reason::EntryBusy);
     }
     if word.has(CONN_REPLY) {
-        return to_client(p, t, s, m, arrival, &c, word, room).map(Some);
+        return to_client(p, t, s, m, arrival, &c, word, details).map(Some);
     }
     if is_over(p, t, s, m, &c, word, arrival.now) {
         if let Some(dest) = t.dest(word.dest())
@@ -165,7 +168,7 @@ fn go<P: Packet, T: Tables>(
     }
     follow(t, s, m, &c, word, dest, arrival.now)?;
     count_in(t, word.dest(), m);
-    send(p, t, m, arrival, word, room).map(Some)
+    send(p, t, m, arrival, word, details).map(Some)
 }
 
 /// The connection takes no more packets of the client: it expired, this SYN begins another, or its
@@ -232,19 +235,42 @@ fn to_client<P: Packet, T: Tables>(
     arrival: &Arrival,
     r: &Conn,
     word: Word,
-    room: &mut u16,
+    details: &mut Details,
 ) -> Result<(Reason, u32), Reason> {
-    let origin = follow_reply(t, s, m, r, word, arrival.now)?.ok_or(Reason::NoConnection)?;
+    let Some(origin) = follow_reply(t, s, m, r, word, arrival.now)? else {
+        return Err(if is_stray(t, s, m, details) {
+            Reason::SentStray
+        } else {
+            Reason::NoConnection
+        });
+    };
     count_out(t, word.dest(), m);
+    // To the client it is sent, but of the host that it passes the server is told.
+    details.source = t.dest(word.dest()).map_or(0, |dest| dest.tunnel_src);
     if m.ttl <= 1 {
         return Err(Reason::SentTimeExceeded);
     }
     let (back, mtu) = way_back(t, s, r, origin, m.key.dst(), arrival)?;
-    *room = mtu;
+    details.room = mtu;
     if m.ip_len > mtu {
         return Err(too_long(p, t, m, arrival));
     }
     Ok((forward::nat_reply(p, m, &back)?, back.ifindex))
+}
+
+/// An answer that nobody waits for, of a server that is to be told so; the message's source is put
+/// down.
+#[inline(always)]
+pub(crate) fn is_stray<T: Tables>(t: &T, s: &Settings, m: &Meta, details: &mut Details) -> bool {
+    if !s.policy.has(POLICY_NAT_ICMP) || m.tcp_flags & RST != 0 {
+        return false;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "a protocol is 8 bits")]
+    let found = t.stray(m.key.src(), m.key.sport(), m.key.protocol() as u16);
+    #[expect(clippy::cast_possible_truncation, reason = "the address is the low half")]
+    let source = found as u32;
+    details.source = source;
+    found != 0
 }
 
 /// The client's packet: state and expiry.
@@ -380,7 +406,7 @@ pub(crate) fn send<P: Packet, T: Tables>(
     m: &Meta,
     arrival: &Arrival,
     word: Word,
-    room: &mut u16,
+    details: &mut Details,
 ) -> Result<(Reason, u32), Reason> {
     let method = word.method();
     let dest = t.dest(word.dest()).ok_or(Reason::Inconsistent)?;
@@ -400,8 +426,8 @@ pub(crate) fn send<P: Packet, T: Tables>(
         return Err(Reason::SentTimeExceeded);
     }
     let overhead = if method == METHOD_TUNNEL { TUNNEL_OVERHEAD } else { 0 };
-    *room = hop.mtu.saturating_sub(overhead);
-    if m.ip_len > *room {
+    details.room = hop.mtu.saturating_sub(overhead);
+    if m.ip_len > details.room {
         return Err(too_long(p, t, m, arrival));
     }
     let reason = match method {

@@ -91,6 +91,12 @@ impl Policy {
         self.has(POLICY_ACCESS) || self.drop_rate | self.conn_max != 0
     }
 
+    /// Newcomers are asked more than which service is theirs.
+    #[inline(always)]
+    pub const fn is_careful(&self) -> bool {
+        self.limits() || self.has(POLICY_NAT_ICMP)
+    }
+
     /// Which table of states is in force, for [`next_in`](crate::state::next_in).
     #[inline(always)]
     pub const fn secure(&self) -> u32 {
@@ -186,6 +192,9 @@ pub struct AccessKey {
     pub addr: u32,
 }
 
+/// [`ServiceKey::protocol`] of [`AccessKey::scope`], beside the IP protocol: no list of clients,
+/// but the servers by NAT on a port. The element is a server's slot, and one.
+pub const OF_SERVERS: u16 = 0x200;
 /// [`AccessKey::scope`]: the director's own list.
 pub const EVERY_SERVICE: ServiceKey = ServiceKey { addr: 0, port: 0, protocol: 0 };
 /// An element of the trie: these clients may come in.
@@ -198,6 +207,19 @@ impl AccessKey {
     #[inline(always)]
     pub const fn of_client(scope: ServiceKey, addr: u32) -> Self {
         Self::of_network(scope, addr, 32)
+    }
+
+    /// Of a server by NAT.
+    #[inline(always)]
+    pub const fn of_server(protocol: u16, addr: u32, port: u16) -> Self {
+        let protocol = protocol | OF_SERVERS;
+        Self::of_network(ServiceKey { addr: 0, port, protocol }, addr, 32)
+    }
+
+    /// True for one that [`AccessKey::of_server`] made.
+    #[inline(always)]
+    pub const fn is_of_server(&self) -> bool {
+        self.scope.protocol & OF_SERVERS != 0
     }
 
     /// Of an entry for all clients that share the first `prefix` bits, at most 32.

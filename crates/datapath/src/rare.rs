@@ -5,7 +5,7 @@
 use xlvs_wire::{PROTO_TCP, PROTO_UDP, Packet};
 
 use crate::{
-    Admission, Newcomer, Reason, Tables,
+    Admission, Details, Newcomer, Reason, Tables,
     admit::{OTHER_HOST, event, may_begin},
     choose::{self, NO_SERVER},
     conn::{self, Beginning},
@@ -13,8 +13,8 @@ use crate::{
     gate,
     mark::{Facts, mark_of},
     parse::parse,
-    pipeline::{Arrival, Outcome, count_in, is_over, send},
-    policy::{POLICY_ACCESS, POLICY_SERVICES},
+    pipeline::{Arrival, Outcome, count_in, is_over, is_stray, send},
+    policy::{AccessKey, POLICY_ACCESS, POLICY_SERVICES},
     tables::{
         CONN_DEAD, CONN_REPLY, CONN_TIMED, DEST_AVAILABLE, MARK_PROTOCOL, SERVICE_ONE_PACKET,
         SERVICE_PERSISTENT, SETTING_ALL_PORTS, Service, ServiceKey, Settings, Word,
@@ -25,14 +25,24 @@ use crate::{
 /// The first part of the way of any newcomer: which service wants it, and which server it gets.
 #[inline(always)]
 pub fn rare<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Way {
-    match decide(p, t, arrival) {
+    let mut details = Details::default();
+    match decide(p, t, arrival, &mut details) {
         Ok(way) => way,
+        Err(Reason::SentStray) => {
+            let reason = t.answer(p, arrival.now, Reason::SentStray, details);
+            done(t, reason, arrival.ifindex)
+        }
         Err(reason) => done(t, reason, arrival.ifindex),
     }
 }
 
 #[inline(always)]
-fn decide<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Result<Way, Reason> {
+fn decide<P: Packet, T: Tables>(
+    p: &mut P,
+    t: &T,
+    arrival: &Arrival,
+    details: &mut Details,
+) -> Result<Way, Reason> {
     let s = t.settings().ok_or(Reason::Idle)?;
     let notes = t.notes().ok_or(Reason::Inconsistent)?;
     // It was parsed before, or it would not be here.
@@ -52,6 +62,9 @@ fn decide<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Result<W
         return Err(Reason::Idle);
     }
     let n = Newcomer::of(p, t, m, arrival, seen);
+    if n.came_by != OTHER_HOST && is_stray(t, s, m, details) {
+        return Err(Reason::SentStray);
+    }
     let of = find_service(t, s, &n);
     let service = t.service(&of).ok_or(Reason::NoService)?;
     if n.came_by == OTHER_HOST {
@@ -87,6 +100,18 @@ fn decide<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Result<W
     }
 }
 
+/// Is this the address and the port of a server by NAT (`ip_vs_has_real_service`)? Then what comes
+/// from there and belongs to no connection is an answer that nobody waits for: our own address on
+/// the way there, and the bit above it. Else 0.
+#[inline(always)]
+pub fn stray<T: Tables>(t: &T, addr: u32, port: u16, protocol: u16) -> u64 {
+    let slot = t.access(&AccessKey::of_server(protocol, addr, port));
+    match t.dest(slot.wrapping_sub(1)) {
+        Some(dest) if slot != 0 => u64::from(dest.tunnel_src) | 1 << 32,
+        _ => 0,
+    }
+}
+
 /// Between the parts, where a cache is asked which server it is.
 #[inline(always)]
 pub fn cache<P: Packet, T: Tables>(p: &P, t: &T, arrival: &Arrival) -> Way {
@@ -105,12 +130,12 @@ pub fn cache<P: Packet, T: Tables>(p: &P, t: &T, arrival: &Arrival) -> Way {
 /// The last part: makes the connection that was decided, and sends.
 #[inline(always)]
 pub fn begin<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Outcome {
-    let mut room = 0;
-    let (reason, ifindex) = match try_begin(p, t, arrival, &mut room) {
+    let mut details = Details::default();
+    let (reason, ifindex) = match try_begin(p, t, arrival, &mut details) {
         Ok(sent) => sent,
         Err(
             reason @ (Reason::SentUnreachable | Reason::SentFragNeeded | Reason::SentTimeExceeded),
-        ) => (t.answer(p, arrival.now, reason, room), arrival.ifindex),
+        ) => (t.answer(p, arrival.now, reason, details), arrival.ifindex),
         Err(reason) => (reason, arrival.ifindex),
     };
     t.count(reason);
@@ -122,7 +147,7 @@ fn try_begin<P: Packet, T: Tables>(
     p: &mut P,
     t: &T,
     arrival: &Arrival,
-    room: &mut u16,
+    details: &mut Details,
 ) -> Result<(Reason, u32), Reason> {
     let admission = decided(p, t, arrival)?;
     let word = admission.word()?;
@@ -132,7 +157,7 @@ fn try_begin<P: Packet, T: Tables>(
         limits_count(t, word, m.key.src());
     }
     count_in(t, word.dest(), m);
-    send(p, t, m, arrival, word, room)
+    send(p, t, m, arrival, word, details)
 }
 
 /// A connection began, maybe in the place of another.

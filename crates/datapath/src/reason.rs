@@ -76,6 +76,9 @@ reasons! {
     ServerRemoved = "server_removed",
     /// No server is left, and the client was told so often enough.
     NoServer = "no_server",
+    /// A packet of a server by NAT that belongs to no connection, and the server was told so often
+    /// enough (`nat_icmp_send`).
+    Stray = "stray_answer",
     /// The client is on a list of those that stay outside, or on none of those that may come in.
     Denied = "denied",
     /// One of so many newcomers that are dropped (`drop_packet`).
@@ -125,6 +128,9 @@ reasons! {
     SentFragNeeded = "sent_frag_needed",
     /// ICMP "time exceeded" to the sender.
     SentTimeExceeded = "sent_time_exceeded",
+    /// ICMP "port unreachable" to a server by NAT: its packet belongs to no connection
+    /// (`nat_icmp_send`).
+    SentStray = "sent_stray_answer",
 }
 
 impl Reason {

@@ -195,7 +195,7 @@ pub const ORDER_LIMITED: u32 = 1 << 31;
 pub struct Dest {
     /// Its address.
     pub addr: u32,
-    /// The outer source address of a tunnel to it.
+    /// The host's own address on the way to it: the source of tunnels, and of ICMP messages.
     pub tunnel_src: u32,
     /// The address of the service it belongs to.
     pub vaddr: u32,

@@ -17,7 +17,7 @@ use crate::{
 impl<H: Home> Dataplane<H> {
     /// After a change was written.
     pub(crate) fn enforce(&mut self, writes: &[Write]) -> Result<(), Error> {
-        if writes.iter().any(|w| matches!(w, Write::Access(..))) {
+        if writes.iter().any(|w| matches!(w, Write::Access(key, _) if !key.is_of_server())) {
             self.end_denied()?;
         }
         if writes.iter().any(|w| matches!(w, Write::Policy(..))) {

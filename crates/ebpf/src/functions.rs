@@ -3,7 +3,7 @@
 
 use aya_ebpf::bindings::xdp_md;
 use xlvs_datapath::{
-    Admission, Newcomer, Reason,
+    Admission, Details, Newcomer, Reason,
     conn::Beginning,
     tables::{ConnKey, Dest, Word},
 };
@@ -71,6 +71,12 @@ pub(crate) extern "C" fn bury_connection(addresses: u64, ports: u64, seen: u64, 
     xlvs_datapath::conn::bury(&Maps(Function), &key, Word(seen), now) as u32
 }
 
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn find_stray(addr: u32, port: u32, protocol: u32) -> u64 {
+    xlvs_datapath::stray(&Maps(Function), addr, port as u16, protocol as u16)
+}
+
 // For the careful way: each step a function that the verifier walks once.
 
 #[unsafe(no_mangle)]
@@ -107,7 +113,14 @@ pub(crate) extern "C" fn choose_in_bounds(plan: u32, table: u64, key: u32) -> u6
 /// Another: the message's making is long, and the frame's bounds are read anew.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn answer_sender(ctx: *mut xdp_md, now: u64, reason: u32, room: u32) -> u32 {
+pub(crate) extern "C" fn answer_sender(
+    ctx: *mut xdp_md,
+    now: u64,
+    reason: u32,
+    room: u32,
+    source: u32,
+) -> u32 {
     let reason = Reason::from_number(reason);
-    xlvs_datapath::answer(&mut Xdp::new(ctx), &Maps(Function), now, reason, room as u16) as u32
+    let details = Details { room: room as u16, source };
+    xlvs_datapath::answer(&mut Xdp::new(ctx), &Maps(Function), now, reason, details) as u32
 }

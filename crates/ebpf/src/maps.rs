@@ -13,7 +13,7 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use xlvs_datapath::{
-    Admission, Cell64, Insert, Newcomer, Reason, Round, Route, Tables, VisitOrder,
+    Admission, Cell64, Details, Insert, Newcomer, Reason, Round, Route, Tables, VisitOrder,
     conn::Beginning,
     mark::{MAX_MARK_ENTRIES, MarkRule, VisitMark},
     policy::{AccessKey, Client, ClientKey, MAX_POLICIES, ServicePolicy},
@@ -27,7 +27,7 @@ use xlvs_wire::{Mac, Packet};
 
 use crate::functions::{
     answer_sender, begin_apart, bury_connection, choose_at_random, choose_by_bucket,
-    choose_in_bounds, choose_server, is_server_overloaded, mark_newcomer, pass_gate,
+    choose_in_bounds, choose_server, find_stray, is_server_overloaded, mark_newcomer, pass_gate,
     place_in_cache, services_timeout, tally_connection, weigh_server,
 };
 
@@ -377,10 +377,16 @@ impl<P: Place> Tables for Maps<P> {
         choose_server(plan, scheduler)
     }
     #[inline(always)]
-    fn answer<F: Packet>(&self, _p: &mut F, now: u64, reason: Reason, room: u16) -> Reason {
-        let number = answer_sender(self.0.ctx(), now, reason as u32, u32::from(room));
+    fn answer<F: Packet>(&self, _p: &mut F, now: u64, reason: Reason, details: Details) -> Reason {
+        let Details { room, source } = details;
+        let room = u32::from(room);
+        let number = answer_sender(self.0.ctx(), now, reason as u32, room, source);
         // The optimiser knows the function and so that the mask has no work; the verifier does not.
         Reason::from_number(core::hint::black_box(number))
+    }
+    #[inline(always)]
+    fn stray(&self, addr: u32, port: u16, protocol: u16) -> u64 {
+        find_stray(addr, u32::from(port), u32::from(protocol))
     }
     #[inline(always)]
     fn order(&self, index: u32) -> Option<&Order> {

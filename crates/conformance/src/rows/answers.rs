@@ -11,8 +11,8 @@ use xlvs_wire::Mac;
 
 use super::{Hook, Out, Row, TCP, Then, UDP, answer, answered};
 use crate::{
-    CLIENT, Entry, Flags, GATEWAY, Given, L4, NOW, OTHER_PORT, Packet, Real, VIP, client_key, icmp,
-    reply_key,
+    CLIENT, Entry, Flags, GATEWAY, Given, L4, NOW, OTHER_PORT, Packet, Real, SECOND, VIP,
+    client_key, icmp_from, reply_key,
 };
 
 const ACK: L4 = L4::Tcp(Flags::ACK);
@@ -155,7 +155,7 @@ fn lengths() -> Vec<Row> {
         rows.push(Row::new(says, given.clone(), frame, Reason::SentNatReply, Out::On(out)));
         let long = p.measuring(1401);
         let needed = DestUnreachableHeader::FragmentationNeeded { next_hop_mtu: 1400 };
-        let told = Out::Back(icmp(Icmpv4Type::DestinationUnreachable(needed), &long));
+        let told = Out::Back(icmp_from(SECOND, Icmpv4Type::DestinationUnreachable(needed), &long));
         let says = format!("one byte too long, way {way}: the server is told");
         let frame = long.bytes();
         rows.push(Row::new(says, given.clone(), frame, Reason::SentFragNeeded, told));
@@ -232,7 +232,7 @@ fn messages() -> Vec<Row> {
     let time = Icmpv4Type::TimeExceeded(TimeExceededCode::TtlExceededInTransit);
     let p = answer(ACK).with(|p| p.ttl = 1);
     let says = "an answer's last hop: the server is told";
-    let out = Out::Back(icmp(time, &p));
+    let out = Out::Back(icmp_from(SECOND, time, &p));
     vec![Row::new(says, given(), p.bytes(), Reason::SentTimeExceeded, out)]
 }
 

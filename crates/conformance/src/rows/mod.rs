@@ -14,6 +14,7 @@ mod removed;
 mod service;
 mod settings;
 mod states;
+mod strays;
 mod sweep;
 mod which;
 
@@ -121,6 +122,7 @@ pub fn all() -> Vec<Row> {
         which::rows(),
         choosing::rows(),
         settings::rows(),
+        strays::rows(),
     ]
     .concat()
 }

@@ -1,18 +1,25 @@
 //! Lists of clients and limits of services on their way to the tables.
 
+use std::collections::BTreeMap;
+
 use xlvs_datapath::{
-    policy::{AccessKey, ServicePolicy},
-    tables::{SERVICE_POLICY, SETTING_CAREFUL, Service, ServiceKey, Settings},
+    policy::{AccessKey, POLICY_NAT_ICMP, Policy, ServicePolicy},
+    tables::{
+        DEST_AVAILABLE, METHOD_MASQ, SERVICE_POLICY, SETTING_CAREFUL, Service, ServiceKey, Settings,
+    },
 };
 use xlvs_model::Model;
+use xlvs_wire::{PROTO_TCP, PROTO_UDP};
 
-use super::{Write, access, room::Room, undo::Undo};
+use super::{Write, access, room::Room, slots::Slots, undo::Undo};
 use crate::{Error, Home};
 
 /// What is in the tables of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
     access: Undo<AccessKey, u32>,
+    /// Slots of servers by NAT, and one, while packets from them are looked for (`nat_icmp_send`).
+    servers: Undo<AccessKey, u32>,
     policies: Undo<ServiceKey, (u32, ServicePolicy)>,
     room: Room,
     /// Pages of memory that are free, as far as somebody looked.
@@ -31,13 +38,16 @@ impl Limits {
                 policies.insert(key, (service.policy, home.service_policy(service.policy)?));
             }
         }
-        let access = home.access()?.into_iter().collect();
-        Ok(Self { access, policies, room, free_pages: i64::MAX })
+        let elements = home.access()?.into_iter();
+        let (servers, access): (Vec<_>, Vec<_>) = elements.partition(|(key, _)| key.is_of_server());
+        let (servers, access) = (servers.into_iter().collect(), access.into_iter().collect());
+        Ok(Self { access, servers, policies, room, free_pages: i64::MAX })
     }
 
     /// From here on changes can be taken back.
     pub(super) fn begin(&mut self, now: u64) {
         self.access.begin();
+        self.servers.begin();
         self.policies.begin();
         self.room.begin(now);
     }
@@ -45,6 +55,7 @@ impl Limits {
     /// They will not be.
     pub(super) fn commit(&mut self) {
         self.access.commit();
+        self.servers.commit();
         self.policies.commit();
         self.room.commit();
     }
@@ -52,6 +63,7 @@ impl Limits {
     /// Takes them back.
     pub(super) fn roll_back(&mut self) {
         self.access.roll_back();
+        self.servers.roll_back();
         self.policies.roll_back();
         self.room.roll_back();
     }
@@ -73,6 +85,42 @@ impl Limits {
         for key in gone {
             self.access.remove(&key);
             writes.push(Write::Access(key, None));
+        }
+    }
+
+    /// Where servers by NAT are found by their own address and port; of several at one place any
+    /// will do. Nowhere, unless somebody asks.
+    pub(super) fn settle_servers(
+        &mut self,
+        policy: &Policy,
+        slots: &Slots,
+        writes: &mut Vec<Write>,
+    ) {
+        let mut wanted = BTreeMap::new();
+        let is_asked = policy.has(POLICY_NAT_ICMP);
+        for (slot, entry) in slots.iter().filter(|_| is_asked) {
+            let dest = &entry.dest;
+            if dest.flags & DEST_AVAILABLE == 0 || dest.method != METHOD_MASQ || dest.port == 0 {
+                continue;
+            }
+            // A service of marks balances either.
+            let own = [u16::from(dest.protocol)];
+            let protocols = if own == [0] { &EITHER[..] } else { &own[..] };
+            for protocol in protocols {
+                let key = AccessKey::of_server(*protocol, dest.addr, dest.port);
+                wanted.entry(key).or_insert(slot + 1);
+            }
+        }
+        let gone = self.servers.keys().filter(|key| !wanted.contains_key(key));
+        for key in gone.copied().collect::<Vec<_>>() {
+            self.servers.remove(&key);
+            writes.push(Write::Access(key, None));
+        }
+        for (key, element) in wanted {
+            if self.servers.get(&key) != Some(&element) {
+                self.servers.insert(key, element);
+                writes.push(Write::Access(key, Some(element)));
+            }
         }
     }
 
@@ -135,10 +183,12 @@ impl Limits {
 
 /// Newcomers take the careful way.
 pub(super) fn with_care(mut settings: Settings) -> Settings {
-    let careful = settings.marks & 0xffff != 0 || settings.policy.limits();
+    let careful = settings.marks & 0xffff != 0 || settings.policy.is_careful();
     let flag = if careful { SETTING_CAREFUL } else { 0 };
     settings.flags = settings.flags & !SETTING_CAREFUL | flag;
     settings
 }
 
 const POLICIES: u32 = 16_383;
+/// IP protocols of services.
+const EITHER: [u16; 2] = [PROTO_TCP as u16, PROTO_UDP as u16];

@@ -295,6 +295,7 @@ impl Compiler {
             None => self.orphans(),
         };
         self.retire(&retired, &mut writes);
+        self.limits.settle_servers(&self.settings.policy, &self.slots, &mut writes);
         self.settle_count(&mut writes);
         Ok(writes)
     }

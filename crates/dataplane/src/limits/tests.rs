@@ -1,7 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use xlvs_datapath::{
-    policy::POLICY_SECURE_TCP,
+    policy::{AccessKey, POLICY_SECURE_TCP},
     state::{ESTABLISHED, SYN_RECV},
     tables::{METER_CONNECTIONS, METHOD_ROUTE, SETTING_CAREFUL},
 };
@@ -113,6 +113,39 @@ fn all_connections_are_counted_when_that_is_limited() {
     site.plane.home_mut().set_connections(77).unwrap();
     while !site.plane.sweep(99).unwrap().finished {}
     assert_eq!(count(&site), 2, "a sweep puts it right");
+}
+
+/// `nat_icmp_send` finds servers by their own end, while it is on.
+#[test]
+fn servers_by_nat_are_known_by_their_own_end() {
+    let mut site = Site::new();
+    let (web, mark) = ("tcp:10.0.0.1:80".parse().unwrap(), "fwmark:7".parse().unwrap());
+    site.change(&Change::AddService { service: mark, terms: Scheduler::Wlc.into() });
+    for (service, server, method) in [
+        (web, "10.1.0.2:8080", Method::Masq),
+        (mark, "10.1.0.3:53", Method::Masq),
+        (mark, "10.1.0.4:53", Method::Tunnel),
+    ] {
+        let server = Server::new(server.parse().unwrap(), method, 1);
+        site.change(&Change::AddServer { service, server });
+    }
+    let known = |site: &Site| site.plane.home().access().unwrap();
+    assert_eq!((known(&site), site.is_careful()), (vec![], false), "nobody asks");
+    site.set("nat_icmp_send=1");
+    let of = |protocol, last, port: u16| {
+        AccessKey::of_server(protocol, u32::from_ne_bytes([10, 1, 0, last]), port.to_be())
+    };
+    let mut found = known(&site);
+    found.sort_unstable();
+    let mut expected = vec![(of(6, 2, 8080), 2), (of(6, 3, 53), 3), (of(17, 3, 53), 3)];
+    expected.sort_unstable();
+    assert_eq!((found, site.is_careful()), (expected, true), "by NAT alone; of a mark either");
+    let server = "10.1.0.2:8080".parse().unwrap();
+    site.change(&Change::DeleteServer { service: web, server });
+    site.change(&Change::DeleteService { service: mark });
+    assert_eq!(known(&site), [], "they are gone");
+    site.set("nat_icmp_send=0");
+    assert!(!site.is_careful());
 }
 
 #[test]

@@ -216,7 +216,7 @@ LblcrExpiration "lblcr_expiration" KERNELS Kind::Seconds, N(86_400), N(86_400), 
 "The scheduler lblcr takes the most loaded server out of a destination's set when the set did not \
  change for so many seconds, and forgets sets that were not used for so long."
 
-NatIcmpSend "nat_icmp_send" KERNELS Kind::Switch, N(0), N(0), DATA_PATH;
+NatIcmpSend "nat_icmp_send" KERNELS Kind::Switch, N(0), N(0), Now;
 "A packet from a real server by NAT that belongs to no connection is answered with ICMP port \
  unreachable."
 
