@@ -1,0 +1,162 @@
+//! What is asked of whom: a check with its target resolved, without its pace.
+//!
+//! Services that ask the same share one question: [`Ask::key`] is equal then.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use xlvs_model::{
+    ServerKey,
+    health::{Check, HttpProtocol, Kind},
+};
+
+use crate::{
+    Manner, Pace,
+    dialogue::{Page, Pattern, PatternFault},
+};
+
+/// A question to one server.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// What is asked.
+    pub kind: Kind,
+    /// `connect_ip` and `connect_port`, else the server.
+    pub target: SocketAddr,
+    /// How the socket is made.
+    pub socket: Socket,
+    /// `connect_timeout`.
+    pub timeout: Duration,
+    /// The way that the question takes.
+    pub via: Via,
+    /// Of an HTTP check, its URLs.
+    pub pages: Vec<Result<Arc<Page>, PatternFault>>,
+}
+
+/// What is told to the kernel of a check's socket.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Socket {
+    /// `bindto`.
+    pub address: Option<IpAddr>,
+    /// `bind_port`.
+    pub port: Option<u16>,
+    /// `bind_if`.
+    pub interface: Option<String>,
+    /// `fwmark`; 0: none.
+    pub mark: u32,
+}
+
+/// The way that a question takes to the server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Via {
+    /// From this host, to the server's own address. The way that clients' packets take, to the
+    /// virtual address on that server, has its place here.
+    #[default]
+    Host,
+}
+
+impl Ask {
+    /// The question of a check of this server.
+    pub fn new(check: &Check, server: ServerKey) -> Self {
+        let common = &check.common;
+        let target = SocketAddr::new(
+            common.connect_ip.unwrap_or(server.ip()),
+            common.connect_port.unwrap_or(server.port()),
+        );
+        let pages = match &check.kind {
+            Kind::Http(http) => http
+                .urls
+                .iter()
+                .map(|url| {
+                    let pattern = url.regex.as_ref().map(Pattern::new).transpose()?;
+                    Ok(Arc::new(Page { url: url.clone(), pattern }))
+                })
+                .collect(),
+            _ => Vec::new(),
+        };
+        Self {
+            kind: check.kind.clone(),
+            target,
+            socket: Socket {
+                address: common.bindto,
+                port: common.bind_port,
+                interface: common.bind_if.clone(),
+                mark: common.fwmark,
+            },
+            timeout: common.connect_timeout,
+            via: Via::Host,
+            pages,
+        }
+    }
+
+    /// Equal for questions that are the same. A program is the same whoever it is run for.
+    pub fn key(&self) -> String {
+        let Self { kind, target, socket, timeout, via, .. } = self;
+        match kind {
+            Kind::Misc(_) | Kind::File(_) | Kind::Bfd(_) => format!("{kind:?}"),
+            _ => format!("{kind:?} {target} {socket:?} {timeout:?} {via:?}"),
+        }
+    }
+
+    /// For people: `TCP_CHECK 10.0.0.5:80`.
+    pub fn name(&self) -> String {
+        let word = self.kind.keyword();
+        match &self.kind {
+            Kind::Misc(misc) => format!("{word} {}", misc.script),
+            Kind::Http(http) => {
+                let path = http.urls.first().map_or("", |url| url.path.as_str());
+                let more = match http.urls.len() {
+                    0 | 1 => String::new(),
+                    count => format!(" and {} more", count - 1),
+                };
+                let version = if http.protocol == HttpProtocol::V2 { " by HTTP/2" } else { "" };
+                format!("{word} {}{path}{more}{version}", self.target)
+            }
+            Kind::Ping => format!("{word} {}", self.target.ip()),
+            Kind::File(file) => format!("{word} {}", file.track_file),
+            Kind::Bfd(bfd) => format!("{word} {}", bfd.name),
+            Kind::Tcp | Kind::Smtp(_) | Kind::Dns(_) | Kind::Udp(_) => {
+                format!("{word} {}", self.target)
+            }
+        }
+    }
+
+    /// How its retries go.
+    pub const fn manner(&self) -> Manner {
+        match &self.kind {
+            Kind::Tcp => Manner::Connection,
+            Kind::Misc(_) => Manner::Program,
+            Kind::Http(http) => {
+                Manner::Urls { count: self.pages.len(), fast_recovery: http.fast_recovery }
+            }
+            Kind::Smtp(_)
+            | Kind::Dns(_)
+            | Kind::Udp(_)
+            | Kind::Ping
+            | Kind::File(_)
+            | Kind::Bfd(_) => Manner::Plain,
+        }
+    }
+}
+
+impl Pace {
+    /// The pace of a check.
+    pub fn of(check: &Check) -> Self {
+        let common = &check.common;
+        // A pause of nothing would keep a processor busy, and nobody means it.
+        Self {
+            interval: common.delay_loop.max(SHORTEST),
+            retry: common.retry,
+            retry_after: common.delay_before_retry.max(SHORTEST),
+            warmup: common.warmup,
+            alpha: common.alpha,
+            rise: 1,
+        }
+    }
+}
+
+/// No check asks more often than this.
+const SHORTEST: Duration = Duration::from_millis(10);

@@ -1,0 +1,59 @@
+//! Errands: the programs and the mail that effects ask for.
+//!
+//! Programs are started in their order and not waited for. Mail goes out letter by letter; when too
+//! much of it waits, what comes is dropped and told, since an alert that is an hour late helps
+//! nobody.
+
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+use super::{mail, misc};
+use crate::{Alert, Config, Effect, Mail};
+
+/// Letters that may wait.
+const LETTERS: usize = 256;
+
+/// Carries out programs and mail.
+#[derive(Clone, Debug)]
+pub struct Errands {
+    security: bool,
+    letters: Option<mpsc::Sender<Alert>>,
+}
+
+impl Errands {
+    /// As the terms say. Needs a tokio runtime: mail has a task of its own, which ends when nobody
+    /// holds this any more.
+    pub fn new(config: &Config) -> Self {
+        let letters = config.mail.clone().filter(|mail| !mail.to.is_empty()).map(|mail| {
+            let (sender, letters) = mpsc::channel(LETTERS);
+            tokio::spawn(post(mail, letters));
+            sender
+        });
+        Self { security: config.script_security, letters }
+    }
+
+    /// Carries out an effect, if it is one of these. What cannot be done is told by the log.
+    pub fn perform(&self, effect: &Effect) {
+        match effect {
+            Effect::Run(run) => match misc::start_alone(&run.script, self.security) {
+                Ok(()) => info!(script = %run.script, occasion = run.occasion.name(), "script run"),
+                Err(why) => warn!(script = %run.script, why, "script not run"),
+            },
+            Effect::Alert(alert) => {
+                let Some(letters) = &self.letters else { return };
+                if letters.try_send(alert.clone()).is_err() {
+                    warn!(subject = alert.subject, "mail dropped: too much of it waits");
+                }
+            }
+            Effect::Found(_) | Effect::Event(_) => {}
+        }
+    }
+}
+
+async fn post(mail: Mail, mut letters: mpsc::Receiver<Alert>) {
+    while let Some(alert) = letters.recv().await {
+        if let Err(why) = mail::send(&mail, &alert).await {
+            warn!(subject = alert.subject, why, "mail not sent");
+        }
+    }
+}

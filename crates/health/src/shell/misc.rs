@@ -1,0 +1,176 @@
+//! Programs: `MISC_CHECK`'s, and those that are told of changes.
+
+use std::{
+    io,
+    os::unix::{fs::MetadataExt as _, process::ExitStatusExt as _},
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Instant,
+};
+
+use nix::{
+    sys::signal::{Signal as Number, killpg},
+    unistd::{Group, Pid, User, geteuid},
+};
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
+use xlvs_model::health::{MiscCheck, Script, ScriptUser};
+
+use crate::{
+    Fault, Outcome,
+    dialogue::{Program, ProgramStep, Signal, Waited},
+    script::{self, Ids, Part},
+};
+
+/// keepalived's default user of scripts, if there is such a user.
+const DEFAULT_USER: &str = "keepalived_script";
+
+/// Runs a check's program to its end, or ends it.
+pub(super) async fn run(check: &MiscCheck, security: bool) -> Outcome {
+    let began = Instant::now();
+    let mut child = match start(&check.script, security) {
+        Ok(child) => child,
+        Err(fault) => return Outcome::Bad(Fault::CannotRun(fault)),
+    };
+    let mut program = Program::new(check.timeout, check.dynamic, began.elapsed());
+    loop {
+        let left = program.wake().saturating_sub(began.elapsed());
+        match timeout(left, child.child.wait()).await {
+            Ok(Ok(status)) => {
+                let (outcome, clean) = program.ended(waited(status));
+                if clean {
+                    child.signal(Number::SIGKILL);
+                }
+                child.over = true;
+                return outcome;
+            }
+            Ok(Err(fault)) => return Outcome::Unasked(format!("no word of its end: {fault}")),
+            Err(_) => match program.tick(began.elapsed()) {
+                ProgramStep::Signal(Signal::Term, _) => child.signal(Number::SIGTERM),
+                ProgramStep::Signal(Signal::Kill, _) => child.signal(Number::SIGKILL),
+                ProgramStep::GiveUp(outcome) => return outcome,
+                ProgramStep::Wait(_) => {}
+            },
+        }
+    }
+}
+
+/// Starts a program that nobody waits for; it is reaped when it ends.
+pub(super) fn start_alone(script: &Script, security: bool) -> Result<(), String> {
+    let mut running = start(script, security)?;
+    // It outlives the daemon if it must: it tells of the daemon's end, too.
+    running.over = true;
+    tokio::spawn(async move { running.child.wait().await });
+    Ok(())
+}
+
+/// A program in a process group of its own, which is killed when nobody waits any more.
+struct Running {
+    child: Child,
+    group: Option<Pid>,
+    over: bool,
+}
+
+impl Running {
+    fn signal(&self, number: Number) {
+        if let Some(group) = self.group {
+            // No such process: it has ended meanwhile.
+            let _ = killpg(group, number);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.over {
+            self.signal(Number::SIGKILL);
+        }
+    }
+}
+
+fn start(script: &Script, security: bool) -> Result<Running, String> {
+    let name = script.argv.first().ok_or("it has no name")?;
+    let path = find(name)?;
+    let ids = ids(script.user.as_ref())?;
+    let parts = parts(&path).map_err(|fault| format!("{}: {fault}", path.display()))?;
+    script::judge(&parts, ids, security).map_err(|fault| fault.to_string())?;
+    let mut command = Command::new(&path);
+    command
+        .args(&script.argv[1..])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0);
+    if geteuid().is_root() && ids.uid != 0 {
+        command.uid(ids.uid).gid(ids.gid);
+    }
+    let child = command.spawn().map_err(|fault| fault.to_string())?;
+    let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+    Ok(Running { child, group, over: false })
+}
+
+/// Where a program lies; a name alone is looked for in the usual places.
+fn find(name: &str) -> Result<PathBuf, String> {
+    let path = if name.contains('/') {
+        PathBuf::from(name)
+    } else {
+        let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/sbin:/usr/bin:/sbin:/bin".into());
+        let mut places = path.split(':').map(|place| Path::new(place).join(name));
+        places.find(|path| path.is_file()).ok_or_else(|| format!("no {name} in {path}"))?
+    };
+    path.canonicalize().map_err(|fault| format!("{name}: {fault}"))
+}
+
+/// The file and its directories, up to the root.
+fn parts(path: &Path) -> io::Result<Vec<Part>> {
+    path.ancestors()
+        .map(|part| {
+            let found = part.metadata()?;
+            Ok(Part {
+                path: part.display().to_string(),
+                uid: found.uid(),
+                gid: found.gid(),
+                mode: found.mode(),
+            })
+        })
+        .collect()
+}
+
+/// Who a program runs as. Where this process is not root, it cannot be anybody else.
+fn ids(user: Option<&ScriptUser>) -> Result<Ids, String> {
+    let me = Ids { uid: geteuid().as_raw(), gid: nix::unistd::getegid().as_raw() };
+    let default = ScriptUser { user: DEFAULT_USER.into(), group: None };
+    let (asked, must) = user.map_or((&default, false), |user| (user, true));
+    let found = match asked.user.parse::<u32>() {
+        Ok(uid) => User::from_uid(uid.into())
+            .map(|user| user.map(|user| (uid, user.gid.as_raw())).or(Some((uid, uid)))),
+        Err(_) => User::from_name(&asked.user)
+            .map(|user| user.map(|user| (user.uid.as_raw(), user.gid.as_raw()))),
+    };
+    let found = found.map_err(|fault| format!("user {}: {fault}", asked.user))?;
+    let Some((uid, mut gid)) = found else {
+        return if must { Err(format!("there is no user {}", asked.user)) } else { Ok(me) };
+    };
+    if let Some(group) = &asked.group {
+        gid = match group.parse() {
+            Ok(gid) => gid,
+            Err(_) => match Group::from_name(group) {
+                Ok(Some(group)) => group.gid.as_raw(),
+                _ => return Err(format!("there is no group {group}")),
+            },
+        };
+    }
+    if me.uid != 0 && uid != me.uid {
+        return if must { Err(format!("only root can run it as {}", asked.user)) } else { Ok(me) };
+    }
+    Ok(Ids { uid, gid })
+}
+
+fn waited(status: ExitStatus) -> Waited {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Waited::Exit(u8::try_from(code).unwrap_or(u8::MAX)),
+        (None, signal) => Waited::Signal(signal.unwrap_or(0)),
+    }
+}

@@ -1,0 +1,237 @@
+//! The shell: sockets, processes and the clock. What to do with them is decided elsewhere.
+//!
+//! One task ([`Runner::run`]) holds the [`Core`]; each question that is under way is a task of its
+//! own for as long as it takes, which is bounded. An idle check costs an entry of the core's heap.
+
+mod errands;
+mod http;
+mod mail;
+mod misc;
+mod net;
+mod ping;
+mod tls;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+    time::sleep_until,
+};
+use tracing::error;
+use xlvs_model::{ServiceKey, health::Kind};
+
+use crate::{Ask, Config, Core, Effect, Moment, Outcome, ProbeId, Snapshot, Start};
+
+pub use self::errands::Errands;
+
+/// The daemon's handle of the engine.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    commands: mpsc::Sender<Command>,
+}
+
+/// The engine itself, to be run as a task.
+#[derive(Debug)]
+pub struct Runner {
+    commands: mpsc::Receiver<Command>,
+    seed: u64,
+}
+
+#[derive(Debug)]
+enum Command {
+    Apply(Box<Config>, oneshot::Sender<()>),
+    Suspend(ServiceKey, bool),
+    Snapshot(oneshot::Sender<Snapshot>),
+    Stop,
+}
+
+impl Engine {
+    /// An engine without checks, and its runner. The seed spreads the first questions.
+    pub fn new(seed: u64) -> (Self, Runner) {
+        let (sender, commands) = mpsc::channel(COMMANDS);
+        (Self { commands: sender }, Runner { commands, seed })
+    }
+
+    /// Puts new terms into force; what did not change keeps its state. Returns when their first
+    /// effects are on the way.
+    pub async fn apply(&self, config: Config) {
+        let (sender, done) = oneshot::channel();
+        let _ = self.commands.send(Command::Apply(Box::new(config), sender)).await;
+        let _ = done.await;
+    }
+
+    /// `ha_suspend`: this host does not own the virtual address now, or does again.
+    pub async fn suspend(&self, service: ServiceKey, suspended: bool) {
+        let _ = self.commands.send(Command::Suspend(service, suspended)).await;
+    }
+
+    /// All that is known; none when the engine has ended.
+    pub async fn snapshot(&self) -> Option<Snapshot> {
+        let (sender, answer) = oneshot::channel();
+        self.commands.send(Command::Snapshot(sender)).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Ends the engine; the last effects (`omega`) come before the runner returns.
+    pub async fn stop(&self) {
+        let _ = self.commands.send(Command::Stop).await;
+    }
+}
+
+impl Runner {
+    /// Runs until [`Engine::stop`], or until nobody holds a handle. Effects come in the order in
+    /// which they are to be carried out, those of one cause together.
+    pub async fn run(mut self, effects: mpsc::Sender<Vec<Effect>>) {
+        let mut state = State::new(self.seed);
+        loop {
+            let wake = state.core.next_wake().map(|at| state.began + at);
+            let command = tokio::select! {
+                command = self.commands.recv() => Some(command.unwrap_or(Command::Stop)),
+                Some(joined) = state.asking.join_next() => {
+                    state.take(joined);
+                    while let Some(joined) = state.asking.try_join_next() {
+                        state.take(joined);
+                    }
+                    None
+                }
+                () = sleep_until(wake.unwrap_or_else(far).into()), if wake.is_some() => None,
+            };
+            let (mut over, mut applied) = (false, None);
+            match command {
+                Some(Command::Apply(config, done)) => {
+                    state.apply(*config);
+                    applied = Some(done);
+                }
+                Some(Command::Suspend(service, on)) => state.core.suspend(service, on),
+                Some(Command::Snapshot(answer)) => {
+                    let _ = answer.send(state.core.snapshot(state.now()));
+                }
+                Some(Command::Stop) => {
+                    state.core.stop(&mut state.effects);
+                    over = true;
+                }
+                None => {}
+            }
+            if !state.effects.is_empty() {
+                let _ = effects.send(std::mem::take(&mut state.effects)).await;
+            }
+            if let Some(done) = applied {
+                let _ = done.send(());
+            }
+            if over {
+                return;
+            }
+            state.ask_due();
+        }
+    }
+}
+
+/// What the runner holds.
+struct State {
+    core: Core,
+    began: Instant,
+    context: Arc<Context>,
+    asking: JoinSet<Answer>,
+    starts: Vec<Start>,
+    effects: Vec<Effect>,
+}
+
+/// What all questions share.
+struct Context {
+    tls: tls::Configs,
+    script_security: bool,
+}
+
+/// A question's end.
+struct Answer {
+    probe: ProbeId,
+    outcome: Outcome,
+    took: Duration,
+}
+
+impl State {
+    fn new(seed: u64) -> Self {
+        Self {
+            core: Core::new(seed),
+            began: Instant::now(),
+            context: Arc::new(Context::new(&Config::default())),
+            asking: JoinSet::new(),
+            starts: Vec::new(),
+            effects: Vec::new(),
+        }
+    }
+
+    fn now(&self) -> Moment {
+        self.began.elapsed()
+    }
+
+    fn apply(&mut self, config: Config) {
+        self.context = Arc::new(Context::new(&config));
+        let now = self.now();
+        self.core.apply(config, now, &mut self.effects);
+    }
+
+    fn take(&mut self, joined: Result<Answer, tokio::task::JoinError>) {
+        match joined {
+            Ok(Answer { probe, outcome, took }) => {
+                let now = self.now();
+                self.core.done(probe, &outcome, took, now, &mut self.effects);
+            }
+            Err(fault) => error!(%fault, "a check's task ended without an answer"),
+        }
+    }
+
+    fn ask_due(&mut self) {
+        let now = self.now();
+        self.core.due(now, &mut self.starts);
+        for start in self.starts.drain(..) {
+            let context = Arc::clone(&self.context);
+            self.asking.spawn(async move {
+                let Start { probe, ask, url } = start;
+                let began = Instant::now();
+                let outcome = question(&ask, url, &context).await;
+                Answer { probe, outcome, took: began.elapsed() }
+            });
+        }
+    }
+}
+
+impl Context {
+    fn new(config: &Config) -> Self {
+        Self {
+            tls: tls::Configs::new(config.ssl.as_ref()),
+            script_security: config.script_security,
+        }
+    }
+}
+
+/// Asks one question. Its time is bounded whatever the server does.
+async fn question(ask: &Ask, url: usize, context: &Context) -> Outcome {
+    match &ask.kind {
+        Kind::Tcp => match net::connect(ask).await {
+            Ok(_) => Outcome::GOOD,
+            Err(outcome) => outcome,
+        },
+        Kind::Http(http) => http::get(ask, http, url, &context.tls).await,
+        Kind::Misc(misc) => misc::run(misc, context.script_security).await,
+        Kind::Ping => ping::ask(ask).await,
+        Kind::Smtp(_) | Kind::Dns(_) | Kind::Udp(_) | Kind::File(_) | Kind::Bfd(_) => {
+            Outcome::Unasked(format!("xlvs does not do {} yet", ask.kind.keyword()))
+        }
+    }
+}
+
+/// A moment that does not come.
+fn far() -> Instant {
+    Instant::now() + Duration::from_hours(1)
+}
+
+/// Commands that may wait for the engine.
+const COMMANDS: usize = 64;
+
+#[cfg(test)]
+mod tests;
