@@ -17,7 +17,7 @@ use xlvs_datapath::{
 };
 use xlvs_sched::Scheduler;
 use xlvs_testkit::{HostPlan, Lab, Plan, netlink::VethEnd, offload::Offload};
-use xlvs_wire::{Mac, PROTO_TCP, tcp_flag};
+use xlvs_wire::{Mac, Macs, PROTO_TCP, tcp_flag};
 
 use crate::{
     frames::{Flow, Frame, destination},
@@ -228,8 +228,8 @@ pub(crate) fn establish(object: &Object, way: Way, client: u32) -> Result<u8> {
 fn dest(way: Way, server: u8, ifindex: u32) -> Dest {
     let mut mac = SERVER_MAC;
     mac[5] = server;
-    let (dmac, smac) = (Mac::new(mac), Mac::new(MAC));
-    let hop = Hop { dmac, smac, ifindex, mtu: MTU, kind: HOP_NEIGHBOUR };
+    let macs = Macs::new(Mac::new(mac), Mac::new(MAC));
+    let hop = Hop { macs, ifindex, mtu: MTU, kind: HOP_NEIGHBOUR };
     Dest {
         addr: u32::from_ne_bytes(way.server(server).octets()),
         tunnel_src: u32::from_ne_bytes(DIRECTOR.octets()),
@@ -255,8 +255,8 @@ fn dest_bytes(d: &Dest) -> [u8; 64] {
     b.extend(d.vport.to_ne_bytes());
     b.extend([d.protocol, d.method, d.flags, d.hop]);
     for hop in &d.hops {
-        b.extend(hop.dmac.bytes());
-        b.extend(hop.smac.bytes());
+        b.extend(hop.macs.dst().bytes());
+        b.extend(hop.macs.src().bytes());
         b.extend(hop.ifindex.to_ne_bytes());
         b.extend(hop.mtu.to_ne_bytes());
         b.extend(hop.kind.to_ne_bytes());

@@ -22,7 +22,7 @@ use xlvs_datapath::{
     },
 };
 use xlvs_sched::{Scheduler, Weights, wrr_state};
-use xlvs_wire::Mac;
+use xlvs_wire::{Mac, Macs};
 
 /// The virtual address.
 pub const VIP: [u8; 4] = [10, 9, 0, 1];
@@ -93,8 +93,7 @@ pub struct Real {
 impl Real {
     fn new(n: u8, method: u8, port: u16) -> Self {
         let hop = Hop {
-            dmac: Mac::new(server_mac(n)),
-            smac: Mac::new(OTHER_PORT),
+            macs: Macs::new(Mac::new(server_mac(n)), Mac::new(OTHER_PORT)),
             ifindex: OTHER_IFINDEX,
             mtu: 1500,
             kind: HOP_NEIGHBOUR,
@@ -166,7 +165,8 @@ impl Real {
     #[must_use]
     pub const fn one_arm(mut self) -> Self {
         self.dest.hops[0].ifindex = IFINDEX;
-        self.dest.hops[0].smac = Mac::new(DIRECTOR);
+        let macs = &mut self.dest.hops[0].macs;
+        *macs = Macs::new(macs.dst(), Mac::new(DIRECTOR));
         self
     }
     /// Whose second hop is in force.

@@ -143,7 +143,7 @@ fn mark_bytes(r: &MarkRule) -> [u8; 128] {
 
 fn hop_bytes(h: &Hop) -> Vec<u8> {
     let rest = bytes![h.ifindex, h.mtu, h.kind].0;
-    [&h.dmac.bytes()[..], &h.smac.bytes()[..], &rest].concat()
+    [&h.macs.dst().bytes()[..], &h.macs.src().bytes()[..], &rest].concat()
 }
 
 fn dest_bytes(d: &Dest) -> [u8; 64] {

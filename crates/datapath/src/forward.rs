@@ -2,7 +2,7 @@
 //! (RFC 1624), so a packet that came damaged leaves damaged.
 
 use xlvs_wire::{
-    Eth, IP_DONT_FRAGMENT, Ipv4, Ipv4Longs, Mac, PROTO_IPIP, PROTO_TCP, Packet, Tcp, Udp,
+    Eth, IP_DONT_FRAGMENT, Ipv4, Ipv4Longs, Mac, Macs, PROTO_IPIP, PROTO_TCP, Packet, Tcp, Udp,
     checksum::{self, Delta},
 };
 
@@ -15,10 +15,9 @@ use crate::{
 const _: () = assert!(TUNNEL_OVERHEAD as usize == size_of::<Ipv4>());
 
 #[inline(always)]
-fn set_macs<P: Packet>(p: &mut P, dst: &Mac, src: &Mac) -> Result<(), Reason> {
-    let eth: &mut Eth = p.at_mut(0).ok_or(Reason::Inconsistent)?;
-    eth.dst.set(dst);
-    eth.src.set(src);
+fn set_macs<P: Packet>(p: &mut P, to: &Macs) -> Result<(), Reason> {
+    let macs: &mut Macs = p.at_mut(0).ok_or(Reason::Inconsistent)?;
+    macs.set(to);
     Ok(())
 }
 
@@ -41,7 +40,7 @@ fn hop_less(ip: &mut Ipv4) {
 /// Direct routing: other Ethernet addresses, one hop less.
 #[inline(always)]
 pub(crate) fn direct<P: Packet>(p: &mut P, hop: &Hop) -> Result<Reason, Reason> {
-    set_macs(p, &hop.dmac, &hop.smac)?;
+    set_macs(p, &hop.macs)?;
     decrement_ttl(p)?;
     Ok(Reason::SentDirect)
 }
@@ -105,7 +104,7 @@ pub(crate) fn nat_to<P: Packet>(
     addr: u32,
     port: u16,
 ) -> Result<Reason, Reason> {
-    set_macs(p, &hop.dmac, &hop.smac)?;
+    set_macs(p, &hop.macs)?;
     decrement_ttl(p)?;
     nat(p, m, addr, port)?;
     Ok(Reason::SentNat)
@@ -138,9 +137,8 @@ pub(crate) fn nat_reply<P: Packet>(p: &mut P, m: &Meta, back: &Back) -> Result<R
 }
 
 /// IP in IP as `ip_vs_tunnel_xmit` builds it: hop count and "don't fragment" of the inner header,
-/// whose ECN bits are carried as RFC 6040 says (a mark of congestion is not copied outwards). All
-/// is read where the packet then lies: what is kept across the helper's call lies in memory as
-/// well.
+/// whose ECN bits are carried as RFC 6040 says (a mark of congestion is not copied outwards). The
+/// header is reckoned before the frame grows: the helper's return stalls what comes after it.
 #[inline(always)]
 pub(crate) fn tunnel<P: Packet>(
     p: &mut P,
@@ -148,17 +146,26 @@ pub(crate) fn tunnel<P: Packet>(
     source: u32,
     server: u32,
 ) -> Result<Reason, Reason> {
-    const INNER: usize = L3 + size_of::<Ipv4>();
-    p.grow_head::<{ size_of::<Ipv4>() }>().ok_or(Reason::NoHeadroom)?;
-    let inner: &mut Ipv4 = p.at_mut(INNER).ok_or(Reason::Inconsistent)?;
+    let inner: &mut Ipv4 = p.at_mut(L3).ok_or(Reason::Inconsistent)?;
     hop_less(inner);
+    let outer = outer(inner, source, server).longs();
+    p.grow_head::<{ size_of::<Ipv4>() }>().ok_or(Reason::NoHeadroom)?;
+    write_longs(p, &outer)?;
+    set_macs(p, &hop.macs)?;
+    let eth: &mut Eth = p.at_mut(0).ok_or(Reason::Inconsistent)?;
+    eth.ethertype.set(xlvs_wire::ETHERTYPE_IPV4);
+    Ok(Reason::SentTunnel)
+}
+
+#[inline(always)]
+fn outer(inner: &Ipv4, source: u32, server: u32) -> NewIpv4 {
     let dont_fragment = inner.frag.get() & IP_DONT_FRAGMENT;
     // RFC 6864: an atomic datagram's identification means nothing. Others take the inner one, which
     // its sender keeps distinct, moved by who that is: two clients' fragments must not mix.
     let who = inner.src.raw() ^ inner.src.raw() >> 16;
     #[expect(clippy::cast_possible_truncation, reason = "folded to 16 bits")]
     let id = if dont_fragment == 0 { inner.id.raw() ^ who as u16 } else { 0 };
-    let outer = NewIpv4 {
+    NewIpv4 {
         tos: outer_tos(inner.tos),
         len: inner.len.get().wrapping_add(TUNNEL_OVERHEAD),
         id,
@@ -167,12 +174,7 @@ pub(crate) fn tunnel<P: Packet>(
         protocol: PROTO_IPIP,
         src: source,
         dst: server,
-    };
-    write_ipv4(p, &outer)?;
-    set_macs(p, &hop.dmac, &hop.smac)?;
-    let eth: &mut Eth = p.at_mut(0).ok_or(Reason::Inconsistent)?;
-    eth.ethertype.set(xlvs_wire::ETHERTYPE_IPV4);
-    Ok(Reason::SentTunnel)
+    }
 }
 
 /// `INET_ECN_encapsulate`: CE outside would be taken for a mark set on the way.
@@ -193,21 +195,33 @@ pub(crate) struct NewIpv4 {
     pub(crate) dst: u32,
 }
 
+impl NewIpv4 {
+    /// Long by long: one write each, and few additions for the checksum.
+    #[inline(always)]
+    fn longs(&self) -> [u32; 5] {
+        let len = self.len.to_be_bytes();
+        let frag = self.frag.to_be_bytes();
+        let id = self.id.to_ne_bytes();
+        let mut longs = [
+            u32::from_ne_bytes([0x45, self.tos, len[0], len[1]]),
+            u32::from_ne_bytes([id[0], id[1], frag[0], frag[1]]),
+            u32::from_ne_bytes([self.ttl, self.protocol, 0, 0]),
+            self.src,
+            self.dst,
+        ];
+        let sum = checksum::of_longs(&longs).to_ne_bytes();
+        longs[2] = u32::from_ne_bytes([self.ttl, self.protocol, sum[0], sum[1]]);
+        longs
+    }
+}
+
 #[inline(always)]
 pub(crate) fn write_ipv4<P: Packet>(p: &mut P, h: &NewIpv4) -> Result<(), Reason> {
-    // Long by long: one write each, and few additions for the checksum.
-    let len = h.len.to_be_bytes();
-    let frag = h.frag.to_be_bytes();
-    let id = h.id.to_ne_bytes();
-    let mut longs = [
-        u32::from_ne_bytes([0x45, h.tos, len[0], len[1]]),
-        u32::from_ne_bytes([id[0], id[1], frag[0], frag[1]]),
-        u32::from_ne_bytes([h.ttl, h.protocol, 0, 0]),
-        h.src,
-        h.dst,
-    ];
-    let sum = checksum::of_longs(&longs).to_ne_bytes();
-    longs[2] = u32::from_ne_bytes([h.ttl, h.protocol, sum[0], sum[1]]);
+    write_longs(p, &h.longs())
+}
+
+#[inline(always)]
+fn write_longs<P: Packet>(p: &mut P, longs: &[u32; 5]) -> Result<(), Reason> {
     let ip: &mut Ipv4Longs = p.at_mut(L3).ok_or(Reason::Inconsistent)?;
     let [a, b, c, d, e] = &mut ip.0;
     a.set_raw(longs[0]);

@@ -178,7 +178,7 @@ impl Resets {
         if hop.kind != HOP_NEIGHBOUR {
             return ToServer::Nowhere;
         }
-        let frame = segment.frame(hop.dmac.to_u64(), hop.smac.to_u64(), unfinished);
+        let frame = segment.frame(hop.macs.dst().to_u64(), hop.macs.src().to_u64(), unfinished);
         if method == METHOD_TUNNEL {
             let outer = ipv4(SEGMENT + TUNNEL_OVERHEAD, PROTO_IPIP, dest.tunnel_src, dest.addr);
             return ToServer::Tunnel(hop.ifindex, frame, outer);

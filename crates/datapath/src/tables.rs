@@ -14,7 +14,7 @@
 mod flow;
 
 use xlvs_sched::overload;
-use xlvs_wire::Mac;
+use xlvs_wire::{Mac, Macs};
 
 pub use self::flow::{ConnKey, Word};
 use crate::{Cell32, Cell64, policy::Policy};
@@ -267,10 +267,8 @@ pub const TUNNEL_OVERHEAD: u16 = 20;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hop {
-    /// The neighbour.
-    pub dmac: Mac,
-    /// Our own address on that interface.
-    pub smac: Mac,
+    /// The neighbour, and our own address on that interface.
+    pub macs: Macs,
     /// By which interface.
     pub ifindex: u32,
     /// What an IP packet may measure there.

@@ -10,6 +10,7 @@ use xlvs_datapath::{
     Reason,
     tables::{Conn, ConnKey, Word},
 };
+use xlvs_wire::Macs;
 
 use crate::maps::{CONNS, CPU, DESTS, STATS};
 
@@ -113,7 +114,6 @@ fn try_reference(ctx: &XdpContext) -> Option<u32> {
             (*s).in_bytes += u64::from(u16::from_be(r16(16)));
         }
     }
-    let (dmac, smac) = (hop.dmac.to_u64(), hop.smac.to_u64());
     let old = r16(24);
     let mut sum = u32::from(!old) + u32::from(!u16::from_ne_bytes([ttl, 0]));
     sum += u32::from(u16::from_ne_bytes([ttl - 1, 0]));
@@ -121,10 +121,7 @@ fn try_reference(ctx: &XdpContext) -> Option<u32> {
     sum = (sum & 0xffff) + (sum >> 16);
     // SAFETY: within the 54 bytes.
     unsafe {
-        *(d as *mut u32) = dmac as u32;
-        *((d + 4) as *mut u16) = (dmac >> 32) as u16;
-        *((d + 6) as *mut u32) = smac as u32;
-        *((d + 10) as *mut u16) = (smac >> 32) as u16;
+        (*(d as *mut Macs)).set(&hop.macs);
         *((d + 22) as *mut u8) = ttl - 1;
         *((d + 24) as *mut u16) = !(sum as u16);
     }

@@ -63,7 +63,7 @@ impl Visit for Least {
             .wrapping_mul(i64::from(b.active))
             .wrapping_add(i64::from(load.inactive).wrapping_mul(i64::from(b.inactive)))
             .wrapping_add(i64::from(b.coming));
-        let at_once = load.active == b.at_once && weight != 0;
+        let at_once = b.at_once != NEVER && load.active == b.at_once && weight != 0;
         if at_once || self.overhead.wrapping_mul(weight) > overhead.wrapping_mul(self.weight) {
             self.id = server.id();
             self.overhead = overhead;

@@ -5,7 +5,7 @@ use crate::{
     Choice, Destinations, NOBODY, Scheduler, Server, Visit, Weights,
     least::{BURDENS, Least},
     list::may,
-    rr, rr_state, wrr, wrr_parts,
+    rr, rr_state, wlc, wrr, wrr_parts,
 };
 
 /// A walk over the list for a place in it: one loop for rr and wrr.
@@ -68,6 +68,10 @@ pub fn pick<D: Destinations>(scheduler: Scheduler, list: &D, state: u64) -> Opti
 /// The least burdened server.
 #[inline(always)]
 fn lightest<D: Destinations>(scheduler: Scheduler, list: &D, state: u64) -> Choice {
+    // What most sites use has a walk of its own, its numbers known when it is compiled.
+    if matches!(scheduler, Scheduler::Wlc) {
+        return Choice { id: list.scan(0, Least::new(wlc::BURDEN)).id, state };
+    }
     // Looked up, not matched: the verifier walks the loop once and not for every scheduler.
     // The optimiser knows that the mask has no work here; verifiers before 6.18 do not.
     let burden = BURDENS[core::hint::black_box(scheduler as usize) & (BURDENS.len() - 1)];

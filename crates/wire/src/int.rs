@@ -125,3 +125,38 @@ impl Mac {
         store::<u16, 2>(&mut self.1, (value >> 32) as u16);
     }
 }
+
+/// The two addresses that an Ethernet frame begins with, to and from whom: as a pair they are
+/// copied by two reads and two writes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Macs([u8; 8], [u8; 4]);
+// SAFETY: two arrays of bytes.
+unsafe impl Wire for Macs {}
+
+impl Macs {
+    /// To `dst`, from `src`.
+    pub const fn new(dst: Mac, src: Mac) -> Self {
+        let ([a, b, c, d, e, f], [g, h, i, j, k, l]) = (dst.bytes(), src.bytes());
+        Self([a, b, c, d, e, f, g, h], [i, j, k, l])
+    }
+
+    /// To whom.
+    pub const fn dst(&self) -> Mac {
+        let [a, b, c, d, e, f, _, _] = self.0;
+        Mac::new([a, b, c, d, e, f])
+    }
+
+    /// From whom.
+    pub const fn src(&self) -> Mac {
+        let ([.., g, h], [i, j, k, l]) = (self.0, self.1);
+        Mac::new([g, h, i, j, k, l])
+    }
+
+    /// Copies `from`.
+    #[inline(always)]
+    pub fn set(&mut self, from: &Self) {
+        store::<u64, 8>(&mut self.0, load(&from.0));
+        store::<u32, 4>(&mut self.1, load(&from.1));
+    }
+}

@@ -17,5 +17,5 @@ pub use headers::{
     ICMP_TIME_EXCEEDED, IP_DONT_FRAGMENT, IP_FRAGMENT_MASK, Icmp, Ipv4, Ipv4Longs, PROTO_ICMP,
     PROTO_IPIP, PROTO_TCP, PROTO_UDP, Tcp, Udp, tcp_flag,
 };
-pub use int::{Be16, Be32, Be64, Mac};
+pub use int::{Be16, Be32, Be64, Mac, Macs};
 pub use packet::{Packet, Wire};

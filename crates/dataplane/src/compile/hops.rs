@@ -6,7 +6,7 @@ use std::{
 };
 
 use xlvs_datapath::tables::{self, Dest, HOP_LOCAL, HOP_NEIGHBOUR, HOP_UNKNOWN, Port};
-use xlvs_wire::Mac;
+use xlvs_wire::{Mac, Macs};
 
 use super::{Compiler, Write, keys};
 use crate::Error;
@@ -40,9 +40,9 @@ impl Hop {
             Self::Unknown => (tables::Hop { kind: HOP_UNKNOWN, ..tables::Hop::default() }, None),
             Self::Local => (tables::Hop { kind: HOP_LOCAL, ..tables::Hop::default() }, None),
             Self::Neighbour { ifindex, dmac, smac, mtu, source } => {
-                let (dmac, smac) = (Mac::new(dmac), Mac::new(smac));
+                let macs = Macs::new(Mac::new(dmac), Mac::new(smac));
                 let mtu = u16::try_from(mtu).unwrap_or(u16::MAX);
-                let hop = tables::Hop { dmac, smac, ifindex, mtu, kind: HOP_NEIGHBOUR };
+                let hop = tables::Hop { macs, ifindex, mtu, kind: HOP_NEIGHBOUR };
                 (hop, Some(keys::addr(source)))
             }
         }
