@@ -269,15 +269,11 @@ impl<T: Tables> Server for Candidate<'_, T> {
         }
     }
     #[inline(always)]
-    fn load_and_weight(&self) -> (Load, u32) {
-        match self.t.live(self.order.slot) {
-            Some(l) => {
-                let open = l.overloaded.get().wrapping_sub(1);
-                let load = Load { active: l.active.get(), inactive: l.inactive.get() };
-                (load, self.order.weight() & open)
-            }
-            None => (Load::default(), 0),
-        }
+    fn load_and_weight(&self) -> Option<(Load, u32)> {
+        let l = self.t.live(self.order.slot)?;
+        let open = l.overloaded.get().wrapping_sub(1);
+        let load = Load { active: l.active.get(), inactive: l.inactive.get() };
+        Some((load, self.order.weight() & open))
     }
 }
 

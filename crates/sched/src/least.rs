@@ -12,20 +12,24 @@ pub(crate) struct Burden {
     pub(crate) inactive: u32,
     /// For the connection to come.
     pub(crate) coming: u32,
-    /// Weights above it count as it.
-    pub(crate) weight_cap: u32,
+    /// [`ALL`]: every weight counts as 1, if it is not 0.
+    pub(crate) alike: i64,
     /// A server with so many active connections is taken at once.
     pub(crate) at_once: u32,
-    /// A server with more active connections than its weight gets none.
-    pub(crate) overflows: bool,
+    /// [`ALL`]: a server with more active connections than its weight gets none.
+    pub(crate) overflows: i64,
 }
 
+/// Of a mask.
+pub(crate) const ALL: i64 = -1;
+/// Of a mask.
+pub(crate) const NONE: i64 = 0;
 /// No server has so many connections.
 pub(crate) const NEVER: u32 = u32::MAX;
 
-/// By the scheduler's number; of rr and wrr, which weigh no burden, one that nobody may bear.
+/// By the scheduler's number; rr and wrr weigh none and never look here.
 pub(crate) static BURDENS: [Burden; 8] = {
-    let none = Burden { weight_cap: 0, ..lc::BURDEN };
+    let none = lc::BURDEN;
     [none, none, lc::BURDEN, wlc::BURDEN, sed::BURDEN, nq::BURDEN, fo::BURDEN, ovf::BURDEN]
 };
 const _: () = assert!(Scheduler::Lc as u32 == 2 && Scheduler::Ovf as u32 == 7);
@@ -56,14 +60,18 @@ impl Visit for Least {
     #[inline(always)]
     fn visit<S: Server>(&mut self, _position: u32, server: &S) -> bool {
         let b = &self.burden;
-        let (load, weight) = server.load_and_weight();
-        let weight = if b.overflows && load.active > weight { 0 } else { weight };
-        let weight = i64::from(if weight > b.weight_cap { b.weight_cap } else { weight });
+        let Some((load, weight)) = server.load_and_weight() else { return false };
+        // By masks: each branch doubles the ways that the verifier walks.
+        let weight = i64::from(weight);
+        let over = (weight - i64::from(load.active)) >> 63 & b.overflows;
+        let weight = weight & !over;
+        let any = (-weight >> 63) & 1;
+        let weight = weight & !b.alike | any & b.alike;
         let overhead = i64::from(load.active)
             .wrapping_mul(i64::from(b.active))
             .wrapping_add(i64::from(load.inactive).wrapping_mul(i64::from(b.inactive)))
             .wrapping_add(i64::from(b.coming));
-        let at_once = b.at_once != NEVER && load.active == b.at_once && weight != 0;
+        let at_once = b.at_once != NEVER && i64::from(load.active ^ b.at_once) < any;
         if at_once || self.overhead.wrapping_mul(weight) > overhead.wrapping_mul(self.weight) {
             self.id = server.id();
             self.overhead = overhead;

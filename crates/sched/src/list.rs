@@ -25,11 +25,11 @@ pub trait Server {
         false
     }
     /// [`Server::load`], and the weight with [`Server::overloaded`]: 0 then. For who needs all of
-    /// it, so that one look-up is enough, and no branch.
+    /// it, so that one look-up is enough, and no branch. None ends the walk: nothing is known.
     #[inline(always)]
-    fn load_and_weight(&self) -> (Load, u32) {
+    fn load_and_weight(&self) -> Option<(Load, u32)> {
         let open = u32::from(self.overloaded()).wrapping_sub(1);
-        (self.load(), self.weight() & open)
+        Some((self.load(), self.weight() & open))
     }
 }
 
