@@ -1,6 +1,6 @@
 //! The flags of `xlvs run`.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +50,11 @@ pub struct RunArgs {
     #[arg(long)]
     pub ephemeral: bool,
 
+    /// Answer GET /metrics on this TCP address, too, to anybody who reaches it [default: on the
+    /// socket alone].
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub metrics: Option<SocketAddr>,
+
     /// Sockets and pins.
     #[arg(long, value_name = "DIR", env = "XLVS_RUN_DIR", default_value = "/run/xlvs")]
     pub run_dir: PathBuf,
@@ -70,5 +75,6 @@ Examples:
   xlvs run --interface eth0
   xlvs run --interface eth0 --interface eth1 --connections 4000000
   xlvs run --netns director --interface veth0 --ephemeral
+  xlvs run --interface eth0 --metrics 10.0.0.2:9117
 
 XLVS_LOG says what is logged: XLVS_LOG=debug xlvs run ...";

@@ -1,11 +1,17 @@
 //! The engine: the model, the data plane that carries it out, and the file that keeps it. Owned by
 //! one thread (`owner`), so changes happen in the order they came, each wholly or not at all.
 
+mod chronicle;
 mod defence;
+mod drains;
+mod drops;
+mod effect;
+mod forecast;
 mod marks;
 mod rates;
 mod roster;
 mod surroundings;
+mod tell;
 mod view;
 
 use std::{
@@ -17,16 +23,25 @@ use std::{
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
-use xlvs_api::{AccessEntry, Connections, Outcome, SettingsView};
-use xlvs_model::{Change, Fault, Model, ServiceKey, SyncDaemon, Timeouts};
+use xlvs_api::{AccessEntry, Actor, Connections, EventKind, Outcome, SettingsView};
+use xlvs_model::{Change, Effective, Fault, Model, ServiceKey, SyncDaemon, Timeouts, Touched};
 
 use self::{
+    chronicle::{Chronicle, News, unix_ms},
+    drains::Drains,
+    drops::Drops,
+    effect::signed,
     marks::Marks,
     rates::Rates,
     roster::Roster,
     surroundings::{Attachment, Due},
+    tell::Made,
 };
-pub(crate) use self::{roster::real_servers, view::Survey};
+pub(crate) use self::{
+    effect::Checks,
+    roster::real_servers,
+    view::{Scrape, Survey},
+};
 use crate::{
     hops::{Resolved, Shift, Sight, Wish},
     owner::Tick,
@@ -78,12 +93,27 @@ enum Work {
     Ramp,
     /// Looking after the defences.
     Defence,
+    /// Putting in force what checks found.
+    Health,
+    /// Ending drains at their deadlines.
+    Drain,
 }
 
 /// See the module.
 pub(crate) struct Engine {
     plane: Option<Box<dyn Plane>>,
+    /// What is written.
     model: Model,
+    /// What follows from it and from what checks found: what the tables are to say.
+    effective: Effective,
+    /// Services of which the tables do not say it yet.
+    overdue: Touched,
+    checks: Option<Box<dyn Checks>>,
+    drains: Drains,
+    drops: Drops,
+    chronicle: Chronicle,
+    /// What is in force and not told yet.
+    made: Vec<Made>,
     roster: Roster,
     keeper: Option<Keeper>,
     /// What is in force and not written down yet.
@@ -101,6 +131,7 @@ pub(crate) struct Engine {
     next_sweep: Instant,
     next_ramp: Instant,
     next_defence: Instant,
+    next_catch_up: Instant,
     next_try: Instant,
 }
 
@@ -115,11 +146,19 @@ impl Engine {
         servers: mpsc::UnboundedSender<Shift>,
         wishes: mpsc::Sender<Wish>,
     ) -> Result<Self, PlaneError> {
-        plane.apply(&model, None)?;
+        let effective = Effective::of(&model);
+        plane.apply(effective.model(), None)?;
         let mut engine = Self {
             plane: Some(plane),
             roster: Roster::of(&model),
             model,
+            effective,
+            overdue: Touched::new(),
+            checks: None,
+            drains: Drains::default(),
+            drops: Drops::default(),
+            chronicle: Chronicle::default(),
+            made: Vec::new(),
             keeper: saving.map(|saving| Keeper::new(saving.store, saving.rest)),
             unsaved: Record::default(),
             not_saved: None,
@@ -135,14 +174,29 @@ impl Engine {
             next_sweep: Instant::now(),
             next_ramp: Instant::now(),
             next_defence: Instant::now(),
+            next_catch_up: Instant::now(),
             next_try: Instant::now(),
         };
         engine.save_all();
+        let version = env!("CARGO_PKG_VERSION");
+        engine.tell(None, News::of(EventKind::Director, format!("started, version {version}")));
         Ok(engine)
     }
 
-    /// Makes changes in order, each on its own. Those that can go to the data plane together do.
+    /// [`Engine::change_by`] the director itself.
+    #[cfg(test)]
     pub(crate) fn change(&mut self, changes: &[Change]) -> Result<Outcome, EngineError> {
+        self.change_by(&Actor::default(), changes)
+    }
+
+    /// Makes changes in order, each on its own. Those that can go to the data plane together do.
+    pub(crate) fn change_by(
+        &mut self,
+        by: &Actor,
+        changes: &[Change],
+    ) -> Result<Outcome, EngineError> {
+        let signed = signed(changes, by, unix_ms() / 1000);
+        let changes = signed.as_deref().unwrap_or(changes);
         let mut faults = Vec::with_capacity(changes.len());
         let mut rest = changes;
         let mut failed = None;
@@ -158,6 +212,7 @@ impl Engine {
             rest = after;
         }
         let changed = !self.unsaved.is_empty();
+        self.tell_changes(by);
         self.publish_servers();
         self.save();
         if changed {
@@ -217,9 +272,11 @@ impl Engine {
     }
 
     /// Takes everything out of the kernel.
-    pub(crate) fn detach(&mut self) -> Result<(), EngineError> {
+    pub(crate) fn detach(&mut self, by: &Actor) -> Result<(), EngineError> {
         let plane = self.plane.take().ok_or(EngineError::Detached)?;
-        Ok(plane.detach()?)
+        plane.detach()?;
+        self.tell(Some(by), News::of(EventKind::Director, "detached: nothing is forwarded"));
+        Ok(())
     }
 
     fn plane(&mut self) -> Result<&mut Box<dyn Plane>, EngineError> {
@@ -234,26 +291,14 @@ impl Engine {
         if !edit.changed() {
             return Ok(edit.faults);
         }
-        let applied = match &mut self.plane {
-            Some(plane) => plane.apply(&self.model, Some(&edit.touched())).map_err(Into::into),
-            None => Err(EngineError::Detached),
-        };
-        match applied {
+        match self.put_in_force(&edit.touched()) {
             Ok(()) => {
-                for (key, before) in edit.before() {
-                    let service = self.model.service(key);
-                    match (before, service) {
-                        (_, None) => self.rates.forget(key),
-                        (None, Some(_)) => self.rates.begin(*key, Instant::now()),
-                        (Some(_), Some(_)) => {}
-                    }
-                    self.roster.replace(before, service);
-                }
-                self.unsaved.changes.extend(edit.made);
-                Ok(edit.faults)
+                let faults = edit.faults.clone();
+                self.note_edit(edit);
+                Ok(faults)
             }
             Err(EngineError::Plane(PlaneError::Full(_))) => {
-                self.model.undo(edit);
+                self.take_back(edit);
                 if batch.len() == 1 {
                     return Ok(vec![Some(Fault::TablesFull)]);
                 }
@@ -264,7 +309,7 @@ impl Engine {
                 Ok(faults)
             }
             Err(e) => {
-                self.model.undo(edit);
+                self.take_back(edit);
                 Err(e)
             }
         }
@@ -342,6 +387,11 @@ impl Tick for Engine {
         self.report(Work::Sweep, trouble);
         self.ramp();
         self.defend();
+        self.tend_drains();
+        self.watch_drops();
+        if Instant::now() >= self.next_catch_up {
+            self.catch_up();
+        }
         if self.not_saved.is_some() && Instant::now() >= self.next_try {
             // A disk that was full may have room by now.
             self.next_try = Instant::now() + SAVE_PERIOD;
@@ -379,8 +429,11 @@ impl Engine {
         }
         self.next_ramp = Instant::now() + RAMP_PERIOD;
         let ramping = plane.ramping();
-        let applied =
-            if ramping.is_empty() { Ok(()) } else { plane.apply(&self.model, Some(&ramping)) };
+        let applied = if ramping.is_empty() {
+            Ok(())
+        } else {
+            plane.apply(self.effective.model(), Some(&ramping))
+        };
         let waits = |e| format!("servers in slow start stay as they are: {e}");
         self.report(Work::Ramp, applied.err().map(waits));
     }

@@ -18,6 +18,7 @@ mod hops;
 mod host;
 mod kernel;
 mod logging;
+mod metrics;
 mod owner;
 mod plane;
 mod run;

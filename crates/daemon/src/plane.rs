@@ -121,6 +121,9 @@ pub(crate) trait Plane: Send {
     /// How many clients each server keeps, of those that keep any. Walks all connections.
     fn persistent(&mut self) -> Result<HashMap<(ServiceKey, ServerKey), u32>, PlaneError>;
 
+    /// Packets by what became of them: the names of reasons that were counted at all.
+    fn packets(&mut self) -> Result<BTreeMap<String, u64>, PlaneError>;
+
     /// Counters and interfaces.
     fn status(&mut self) -> Result<PlaneStatus, PlaneError>;
 

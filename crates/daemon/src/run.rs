@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write},
+    net::SocketAddr,
     path::PathBuf,
     process::ExitCode,
     thread::JoinHandle,
@@ -11,12 +12,14 @@ use std::{
 use anyhow::{Context, bail};
 use futures_util::stream::BoxStream;
 use tokio::{
+    net::TcpListener,
     runtime::{self, Runtime},
     signal::unix::{SignalKind, signal},
     sync::{mpsc, oneshot},
     time::timeout,
 };
 use tracing::{info, warn};
+use xlvs_api::Actor;
 use xlvs_dataplane::Baselines;
 
 use crate::{
@@ -28,7 +31,7 @@ use crate::{
     kernel, logging,
     owner::Owner,
     plane::Plane,
-    server::{App, Listener, router},
+    server::{App, Listener, Peer, metrics_alone, router},
     settings::{Settings, boot_id, settle},
     store::Store,
 };
@@ -146,6 +149,7 @@ fn direct(
         instance: instance.to_owned(),
         socket: run_dir.socket(),
         ephemeral: args.ephemeral,
+        metrics: args.metrics,
         settings,
         store,
         netlink,
@@ -161,6 +165,7 @@ struct Director {
     instance: String,
     socket: PathBuf,
     ephemeral: bool,
+    metrics: Option<SocketAddr>,
     settings: Settings,
     store: Option<Store>,
     netlink: Netlink,
@@ -204,12 +209,20 @@ impl Director {
         tokio::spawn(firewall.run(engine.clone()));
         let listener = Listener::bind(&self.socket)
             .with_context(|| format!("cannot listen on {}", self.socket.display()))?;
+        if let Some(address) = self.metrics {
+            let listener = TcpListener::bind(address).await;
+            let listener =
+                listener.with_context(|| format!("cannot listen on {address} for metrics"))?;
+            info!("metrics are on http://{address}/metrics");
+            tokio::spawn(axum::serve(listener, metrics_alone(engine.clone())).into_future());
+        }
         let (detached, mut was_detached) = mpsc::channel(1);
         let standing = self.settings.warnings;
         let instance = self.instance;
         let app = App { engine: engine.clone(), wishes, detached, instance, interfaces, standing };
         let (stop, stopped) = oneshot::channel::<()>();
-        let server = axum::serve(listener, router(app)).with_graceful_shutdown(async {
+        let service = router(app).into_make_service_with_connect_info::<Peer>();
+        let server = axum::serve(listener, service).with_graceful_shutdown(async {
             stopped.await.unwrap_or_default();
         });
         let server = tokio::spawn(server.into_future());
@@ -224,7 +237,10 @@ impl Director {
         };
         sd_notify::notify(&[sd_notify::NotifyState::Stopping]).unwrap_or_default();
         if ending == Ending::Left && self.ephemeral {
-            engine.ask(Engine::detach).await.context("the engine is gone")??;
+            engine
+                .ask(|engine| engine.detach(&Actor::default()))
+                .await
+                .context("the engine is gone")??;
             ending = Ending::Detached;
         }
         // Answers that are being written get their moment; idle clients do not hold us up.

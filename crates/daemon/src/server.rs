@@ -4,7 +4,11 @@
 //! own user, by the kernel's word (`SO_PEERCRED`).
 
 mod listener;
+mod peer;
 mod routes;
+mod telling;
 
 pub(crate) use listener::Listener;
+pub(crate) use peer::Peer;
 pub(crate) use routes::{App, router};
+pub(crate) use telling::metrics_alone;

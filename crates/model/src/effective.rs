@@ -234,7 +234,7 @@ impl Effective {
 
     /// Forgets what checks found of servers that are no longer written, among the services that
     /// were touched; gives the sorry servers that nobody waits for any more.
-    pub fn prune(&mut self, written: &Model, touched: &Touched) -> Vec<Server> {
+    pub fn prune(&mut self, written: &Model, touched: &Touched) -> Vec<(ServiceKey, Server)> {
         let mut gone = Vec::new();
         for key in touched {
             let service = written.service(key);
@@ -245,7 +245,7 @@ impl Effective {
             }
             if service.is_none() {
                 let quorum = self.found.remove(key).and_then(|found| found.quorum);
-                gone.extend(quorum.and_then(|quorum| quorum.sorry));
+                gone.extend(quorum.and_then(|quorum| Some((*key, quorum.sorry?))));
             }
         }
         gone

@@ -29,7 +29,7 @@ impl Engine {
                 .map_err(|e| PlaneError::Failed(format!("reading {MEMINFO}: {e}")))?;
             // Without these lines memory counts as plenty.
             let pages = free_pages(&text, PAGE_BYTES).unwrap_or(i64::MAX);
-            plane.set_free_pages(&self.model, pages)?;
+            plane.set_free_pages(self.effective.model(), pages)?;
         }
         if modes.drop_entry != 0 { plane.drop_suspects() } else { Ok(()) }
     }

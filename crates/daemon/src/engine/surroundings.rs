@@ -2,10 +2,10 @@
 
 use std::{collections::HashMap, mem, net::Ipv4Addr};
 
-use tracing::info;
+use xlvs_api::EventKind;
 
 use crate::{
-    engine::{Engine, EngineError, Work},
+    engine::{Engine, EngineError, News, Work},
     hops::{Resolved, Sight},
     plane::Hops,
 };
@@ -57,11 +57,12 @@ impl Engine {
         if news.len() > NEWS {
             let unknown = news.iter().filter(|(_, why)| why.is_some()).count();
             let known = news.len() - unknown;
-            return info!("next hops: {known} servers' known, {unknown} servers' not known (yet)");
+            let message = format!("{known} servers' next hops known, {unknown} not known (yet)");
+            return self.tell(None, News::of(EventKind::NextHop, message));
         }
         for (address, why) in news {
             let what = why.map_or_else(|| "next hop known".to_owned(), |why| why.to_string());
-            info!("server {address}: {what}");
+            self.tell(None, News::of(EventKind::NextHop, format!("server {address}: {what}")));
         }
     }
 

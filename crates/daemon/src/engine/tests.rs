@@ -1,5 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod effect;
 mod marks;
 mod rates;
 
@@ -137,7 +138,7 @@ fn servers_in_slow_start_are_seen_to_once_a_second() {
     bench.engine.tick();
     assert_eq!(bench.applied(), before + 1, "not more than once a second");
     assert_eq!(bench.fake.told().touched.last().unwrap(), &Some([service(81)].into()));
-    let server = &bench.engine.services(false).unwrap()[1].servers[0];
+    let server = &bench.engine.services(None, false).unwrap()[1].servers[0];
     let shown = server.effective_weight.map(|weight| weight.to_string());
     assert_eq!((server.weight, shown), (1, Some("0.25".into())), "both are shown");
     assert_eq!(bench.saved().services[1].servers[0].weight, 1, "and the written one is kept");
@@ -219,7 +220,7 @@ fn a_failing_plane_changes_nothing() {
     let error = bench.engine.change(&[add_service(81)]).unwrap_err().to_string();
     assert_eq!(error, "the data plane failed: bpf: EPERM");
     bench.fake.told().failing = None;
-    assert_eq!(bench.engine.services(false).unwrap().len(), 1);
+    assert_eq!(bench.engine.services(None, false).unwrap().len(), 1);
     assert_eq!(bench.saved().services.len(), 1);
 }
 
@@ -234,7 +235,7 @@ fn what_cannot_be_saved_is_in_force_and_said_and_saved_later() {
     let outcome = bench.engine.change(&[add_service(80)]).unwrap();
     let why = outcome.not_saved.unwrap();
     assert!(why.contains("state.json") && why.contains("old state is kept"), "{why}");
-    assert_eq!(bench.engine.services(false).unwrap().len(), 1, "in force");
+    assert_eq!(bench.engine.services(None, false).unwrap().len(), 1, "in force");
     assert_eq!(bench.engine.survey().unwrap().not_saved, Some(why));
     fs::remove_dir(&journal).unwrap();
     assert_eq!(bench.saved().services.len(), 0, "the old file is whole");
@@ -306,7 +307,7 @@ fn kept_clients_are_counted_when_asked_for() {
     bench.engine.change(&[add_service(80), add_server(80, ONE)]).unwrap();
     bench.fake.told().persistent = [((service(80), ONE.parse().unwrap()), 7)].into();
     for (asked, counted) in [(false, 0), (true, 7)] {
-        let services = bench.engine.services(asked).unwrap();
+        let services = bench.engine.services(None, asked).unwrap();
         assert_eq!(services[0].servers[0].persistent, counted);
         assert_eq!(bench.fake.told().walks, usize::from(asked), "nobody else walks the table");
     }
@@ -317,7 +318,7 @@ fn next_hops_are_programmed_and_shown() {
     let mut bench = Bench::new();
     bench.engine.change(&[add_service(80), add_server(80, "10.0.1.1:8080")]).unwrap();
     let view = |bench: &mut Bench| {
-        let services = bench.engine.services(false).unwrap();
+        let services = bench.engine.services(None, false).unwrap();
         serde_json::to_string(&services[0].servers[0].next_hop).unwrap()
     };
     let server = Ipv4Addr::new(10, 0, 1, 1);
@@ -443,10 +444,10 @@ fn trouble_is_kept_for_the_status() {
 #[test]
 fn after_detaching_there_is_nothing_to_ask() {
     let mut bench = Bench::new();
-    bench.engine.detach().unwrap();
+    bench.engine.detach(&Actor::default()).unwrap();
     assert!(bench.fake.told().detached);
-    assert!(matches!(bench.engine.services(false), Err(EngineError::Detached)));
-    assert!(matches!(bench.engine.detach(), Err(EngineError::Detached)));
+    assert!(matches!(bench.engine.services(None, false), Err(EngineError::Detached)));
+    assert!(matches!(bench.engine.detach(&Actor::default()), Err(EngineError::Detached)));
     bench.engine.tick();
 }
 

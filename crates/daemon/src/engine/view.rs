@@ -1,14 +1,20 @@
 //! What people and programs are shown: the model, joined with what the data plane counts.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     net::{IpAddr, Ipv4Addr},
+    sync::Arc,
     time::Instant,
 };
 
-use xlvs_api::{EffectiveWeight, NextHop, ServerView, ServiceView};
-use xlvs_model::{Method, Model, Server};
+use tokio::sync::broadcast;
+use xlvs_api::{
+    EffectiveWeight, Event, EventKind, NextHop, ServerDetail, ServerFilter, ServerView,
+    ServiceView, Stats,
+};
+use xlvs_model::{Effective, Method, Model, Server, Service, ServiceKey, Standing};
 
+use super::{chronicle::unix_ms, drains::Drains};
 use crate::{
     engine::{Engine, EngineError},
     firewall::Firewall,
@@ -35,25 +41,111 @@ pub(crate) struct Survey {
     pub(crate) troubles: Vec<String>,
 }
 
+/// What metrics are made of.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scrape {
+    /// Services and servers.
+    pub(crate) services: Vec<ServiceView>,
+    /// Counters of the data plane.
+    pub(crate) plane: PlaneStatus,
+    /// What the whole director counts.
+    pub(crate) totals: Stats,
+    /// Events by kind.
+    pub(crate) events: BTreeMap<EventKind, u64>,
+    /// What the daemon's own work fails at.
+    pub(crate) troubles: usize,
+}
+
 impl Engine {
-    /// `GET /v1/services`. `persistent`: the clients that servers keep are counted too, which walks
-    /// all connections.
-    pub(crate) fn services(&mut self, persistent: bool) -> Result<Vec<ServiceView>, EngineError> {
+    /// `GET /v1/services`, all or one. `persistent`: the clients that servers keep are counted too,
+    /// which walks all connections.
+    pub(crate) fn services(
+        &mut self,
+        only: Option<&ServiceKey>,
+        persistent: bool,
+    ) -> Result<Vec<ServiceView>, EngineError> {
         let Some(plane) = &mut self.plane else { return Err(EngineError::Detached) };
         let kept = if persistent { plane.persistent()? } else { HashMap::new() };
-        let mut views = Vec::with_capacity(self.model.services.len());
-        for service in &self.model.services {
+        let one = only.and_then(|key| self.model.service(key));
+        let all = only.is_none().then(|| self.model.services.iter());
+        let services = one.into_iter().chain(all.into_iter().flatten());
+        let mut views = Vec::new();
+        for service in services {
+            let sorry = self.effective.sorry(&service.key);
+            let with_sorry = sorry.as_ref().map(|(sorry, _)| with(service, *sorry));
+            let service = with_sorry.as_ref().unwrap_or(service);
             let counted = plane.counters(service)?;
+            let look = Look {
+                sight: &self.sight,
+                written: &self.model,
+                effective: &self.effective,
+                drains: &self.drains,
+                now_s: unix_ms() / 1000,
+            };
             let servers = service.servers.iter().zip(counted.servers);
             let servers = servers.map(|(server, counted)| {
                 let kept = kept.get(&(service.key, server.key)).copied().unwrap_or_default();
-                ServerView { persistent: kept, ..view(&self.sight, server, counted) }
+                let stands_in = sorry.as_ref().filter(|(sorry, _)| sorry.key == server.key);
+                let standing = stands_in.map(|(_, standing)| standing.clone());
+                let view = look.server(&service.key, server, standing, counted);
+                ServerView { persistent: kept, ..view }
             });
             let (stats, servers) = (counted.stats, servers.collect());
             views.push(ServiceView { stats, servers, ..ServiceView::new(service) });
         }
         self.fill_rates(&mut views, Instant::now());
         Ok(views)
+    }
+
+    /// `GET /v1/servers`.
+    pub(crate) fn servers(
+        &mut self,
+        filter: &ServerFilter,
+    ) -> Result<Vec<ServerDetail>, EngineError> {
+        let has_some = |service: &&Service| {
+            service.servers.iter().any(|server| filter.lets(&service.key, &server.key))
+                || self.effective.sorry(&service.key).is_some()
+        };
+        let keys: Vec<ServiceKey> = match &filter.service {
+            Some(key) => vec![*key],
+            None => self.model.services.iter().filter(has_some).map(|s| s.key).collect(),
+        };
+        let mut services = Vec::new();
+        for key in keys {
+            services.extend(self.services(Some(&key), false)?);
+        }
+        let mut found = Vec::new();
+        for view in services {
+            for server in view.servers.into_iter().filter(|s| filter.lets(&view.key, &s.address)) {
+                let checks = self.checks.as_ref();
+                let checks = checks.map(|checks| checks.of(&view.key, &server.address));
+                let events = self.chronicle.about(&view.key, &server.address);
+                let (service, checks) = (view.key, checks.unwrap_or_default());
+                found.push(ServerDetail { service, server, checks, events });
+            }
+        }
+        Ok(found)
+    }
+
+    /// `GET /v1/events`: at most `limit` of those after `seq`.
+    pub(crate) fn events(&self, seq: u64, limit: usize) -> Vec<Arc<Event>> {
+        self.chronicle.after(seq, limit)
+    }
+
+    /// The same, and those to come.
+    pub(crate) fn listen(&self, seq: u64) -> (Vec<Arc<Event>>, broadcast::Receiver<Arc<Event>>) {
+        (self.events(seq, usize::MAX), self.chronicle.listen())
+    }
+
+    /// `GET /metrics`.
+    pub(crate) fn scrape(&mut self) -> Result<Scrape, EngineError> {
+        Ok(Scrape {
+            services: self.services(None, false)?,
+            plane: self.plane()?.status()?,
+            totals: self.plane()?.whole()?.0,
+            events: self.chronicle.counts().clone(),
+            troubles: self.troubles.len(),
+        })
     }
 
     /// For `GET /v1/status`.
@@ -75,14 +167,50 @@ impl Engine {
     }
 }
 
-fn view(sight: &Sight, server: &Server, counted: ServerCounters) -> ServerView {
-    let next_hop = match server.key.ip() {
-        IpAddr::V4(address) => next_hop(sight.servers.get(&address).unwrap_or(&Resolved::PENDING)),
-        IpAddr::V6(_) => NextHop::Unresolved { why: "IPv6 is not forwarded yet".into() },
-    };
-    let ServerCounters { active, inactive, stats, share } = counted;
-    let effective_weight = share.map(|share| EffectiveWeight::of(server.weight, share));
-    ServerView { active, inactive, stats, effective_weight, ..ServerView::new(server, next_hop) }
+/// What is known beside the counters.
+struct Look<'a> {
+    sight: &'a Sight,
+    written: &'a Model,
+    effective: &'a Effective,
+    drains: &'a Drains,
+    now_s: u64,
+}
+
+impl Look<'_> {
+    /// A server as it stands; `standing` of one that is not written.
+    fn server(
+        &self,
+        service: &ServiceKey,
+        server: &Server,
+        standing: Option<Standing>,
+        counted: ServerCounters,
+    ) -> ServerView {
+        let next_hop = match server.key.ip() {
+            IpAddr::V4(address) => {
+                next_hop(self.sight.servers.get(&address).unwrap_or(&Resolved::PENDING))
+            }
+            IpAddr::V6(_) => NextHop::Unresolved { why: "IPv6 is not forwarded yet".into() },
+        };
+        let standing =
+            standing.unwrap_or_else(|| self.effective.standing(self.written, service, server));
+        let person = self.written.overrides.get(service, &server.key);
+        let drain = person.and_then(|person| {
+            self.drains.view(&(*service, server.key), person, &counted, self.now_s)
+        });
+        let ServerCounters { active, inactive, stats, share } = counted;
+        let effective_weight = share.map(|share| EffectiveWeight::of(standing.weight, share));
+        let view = ServerView::new(server, next_hop).with(standing);
+        let person = person.cloned();
+        ServerView { active, inactive, stats, effective_weight, person, drain, ..view }
+    }
+}
+
+/// A service with its sorry server.
+fn with(service: &Service, sorry: Server) -> Service {
+    let mut service = service.clone();
+    service.servers.retain(|server| server.key != sorry.key);
+    service.servers.insert(0, sorry);
+    service
 }
 
 impl Survey {

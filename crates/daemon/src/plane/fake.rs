@@ -34,6 +34,10 @@ pub(crate) struct Told {
     pub(crate) ramping: Touched,
     /// What their servers have of their weights, of 64.
     pub(crate) share: Option<u32>,
+    /// Active connections of servers that have not two.
+    pub(crate) active: HashMap<ServerKey, u32>,
+    /// Packets beside five that were sent.
+    pub(crate) packets: BTreeMap<String, u64>,
     /// Connections counted by all and everything.
     pub(crate) counted: u64,
     /// More servers than this are too many.
@@ -102,10 +106,14 @@ impl Plane for Fake {
     }
 
     fn counters(&mut self, service: &Service) -> Result<ServiceCounters, PlaneError> {
-        let share = self.works()?.share;
+        let (share, active) = {
+            let told = self.works()?;
+            (told.share, told.active.clone())
+        };
         let counters = |server: &Server| {
             let stats = Stats { connections: server.key.port().into(), ..Stats::default() };
-            ServerCounters { active: 2, inactive: 3, stats, share }
+            let active = active.get(&server.key).copied().unwrap_or(2);
+            ServerCounters { active, inactive: 3, stats, share }
         };
         let stats = Stats { in_packets: service.key.port().into(), ..Stats::default() };
         Ok(ServiceCounters { stats, servers: service.servers.iter().map(counters).collect() })
@@ -133,9 +141,14 @@ impl Plane for Fake {
         Ok(told.persistent.clone())
     }
 
+    fn packets(&mut self) -> Result<BTreeMap<String, u64>, PlaneError> {
+        let mut packets = BTreeMap::from([("sent_direct".to_owned(), 5)]);
+        packets.extend(self.works()?.packets.clone());
+        Ok(packets)
+    }
+
     fn status(&mut self) -> Result<PlaneStatus, PlaneError> {
-        drop(self.works()?);
-        let packets = BTreeMap::from([("sent_direct".to_owned(), 5)]);
+        let packets = self.packets()?;
         Ok(PlaneStatus { entries: 1, capacity: 16, packets, ..PlaneStatus::default() })
     }
 

@@ -149,15 +149,19 @@ impl<H: Programs> Plane for Tables<H> {
         Ok(self.plane.persistent()?)
     }
 
+    fn packets(&mut self) -> Result<BTreeMap<String, u64>, PlaneError> {
+        let counted = self.plane.reasons()?;
+        Ok(counted.into_iter().map(|(reason, n)| (reason.name().to_owned(), n)).collect())
+    }
+
     fn status(&mut self) -> Result<PlaneStatus, PlaneError> {
         let usage = self.plane.usage()?;
-        let counted = self.plane.reasons()?;
-        let packets = counted.into_iter().map(|(reason, n)| (reason.name().to_owned(), n));
+        let packets = self.packets()?;
         Ok(PlaneStatus {
             interfaces: self.attached.iter().map(view).collect(),
             entries: usage.entries,
             capacity: usage.capacity,
-            packets: packets.collect(),
+            packets,
             notes: self.fallbacks().chain(self.notes.iter().cloned()).collect(),
         })
     }

@@ -21,6 +21,7 @@ use xlvs_api::{
 };
 use xlvs_model::{Change, ServerKey, ServiceKey, SyncDaemon, Timeouts};
 
+use super::{peer::By, telling};
 use crate::{
     engine::{Engine, EngineError},
     hops::Wish,
@@ -51,6 +52,9 @@ pub(crate) fn router(app: App) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/services", get(services))
+        .route("/v1/servers", get(telling::servers))
+        .route("/v1/events", get(telling::events))
+        .route("/metrics", get(telling::metrics))
         .route("/v1/stats", get(stats))
         .route("/v1/changes", post(changes))
         .route("/v1/zero", post(zero))
@@ -67,8 +71,8 @@ pub(crate) fn router(app: App) -> Router {
         .with_state(Arc::new(app))
 }
 
-type Shared = State<Arc<App>>;
-type Answer<T> = Result<Json<T>, Refusal>;
+pub(super) type Shared = State<Arc<App>>;
+pub(super) type Answer<T> = Result<Json<T>, Refusal>;
 
 async fn status(State(app): Shared) -> Answer<Status> {
     let survey = ask(&app, Engine::survey).await?;
@@ -98,25 +102,31 @@ async fn status(State(app): Shared) -> Answer<Status> {
 struct ServiceQuery {
     #[serde(default)]
     persistent: bool,
+    service: Option<ServiceKey>,
 }
 
 async fn services(State(app): Shared, uri: Uri) -> Answer<Vec<ServiceView>> {
     let Query(query) = Query::<ServiceQuery>::try_from_uri(&uri).map_err(|e| {
-        let hint = "the query may have persistent=true";
+        let hint = "the query may have persistent=true and service=";
         Refusal::new(StatusCode::BAD_REQUEST, e.body_text(), Some(hint))
     })?;
-    ask(&app, move |engine| engine.services(query.persistent)).await.map(Json)
+    let ServiceQuery { persistent, service } = query;
+    ask(&app, move |engine| engine.services(service.as_ref(), persistent)).await.map(Json)
 }
 
 async fn stats(State(app): Shared) -> Answer<TotalsView> {
     ask(&app, Engine::totals).await.map(Json)
 }
 
-async fn changes(State(app): Shared, body: Result<Bytes, BytesRejection>) -> Answer<Outcome> {
+async fn changes(
+    State(app): Shared,
+    By(by): By,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer<Outcome> {
     let changes: Vec<Change> = read(body)?;
     let added = added_servers(&changes);
     let change = move |engine: &mut Engine| {
-        let outcome = engine.change(&changes)?;
+        let outcome = engine.change_by(&by, &changes)?;
         Ok((outcome, engine.unsettled(added)))
     };
     let (outcome, unsettled) = ask(&app, change).await?;
@@ -171,25 +181,25 @@ async fn connections(State(app): Shared, uri: Uri) -> Answer<Connections> {
     ask(&app, move |engine| engine.connections(&filter, limit)).await.map(Json)
 }
 
-async fn detach(State(app): Shared) -> Answer<Nothing> {
-    ask(&app, Engine::detach).await?;
+async fn detach(State(app): Shared, By(by): By) -> Answer<Nothing> {
+    ask(&app, move |engine| engine.detach(&by)).await?;
     // Full only when somebody else has told already.
     app.detached.try_send(()).unwrap_or_default();
     Ok(NOTHING)
 }
 
-async fn no_such_path(uri: Uri) -> Refusal {
+pub(super) async fn no_such_path(uri: Uri) -> Refusal {
     let message = format!("there is no {} here", uri.path());
     Refusal::new(StatusCode::NOT_FOUND, message, Some("the API's paths begin with /v1/"))
 }
 
-async fn wrong_method(method: Method, uri: Uri) -> Refusal {
+pub(super) async fn wrong_method(method: Method, uri: Uri) -> Refusal {
     let message = format!("{} is not done with {method}", uri.path());
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message, Some("GET reads, POST changes"))
 }
 
 /// Runs a job on the engine's thread.
-async fn ask<T: Send + 'static>(
+pub(super) async fn ask<T: Send + 'static>(
     app: &App,
     job: impl FnOnce(&mut Engine) -> Result<T, EngineError> + Send + 'static,
 ) -> Result<T, Refusal> {
@@ -247,13 +257,13 @@ fn read<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, R
 
 /// An answer other than 200.
 #[derive(Debug)]
-struct Refusal {
+pub(super) struct Refusal {
     status: StatusCode,
     error: ApiError,
 }
 
 impl Refusal {
-    fn new(status: StatusCode, message: String, hint: Option<&str>) -> Self {
+    pub(super) fn new(status: StatusCode, message: String, hint: Option<&str>) -> Self {
         let hint = hint.map(ToOwned::to_owned);
         Self { status, error: ApiError { message, hint, fault: None } }
     }

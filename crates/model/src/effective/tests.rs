@@ -202,7 +202,7 @@ fn what_checks_found_goes_with_its_server() {
     assert!(effective.hear(&model, lost));
     model.apply(&Change::Clear).unwrap();
     effective.follow(&model, &touched);
-    assert_eq!(effective.prune(&model, &touched), [server(9, 1)], "it waits no more");
+    assert_eq!(effective.prune(&model, &touched), [(service(), server(9, 1))], "it waits no more");
     assert_eq!(effective.model().service(&service()), None);
     assert!(!effective.hear(&model, down), "there is no such service");
 }

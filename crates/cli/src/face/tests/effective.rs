@@ -1,7 +1,9 @@
 //! What is in force is listed, as where keepalived edits the kernel's table; what is written is
 //! saved.
 
-use xlvs_model::{Action, Change, Finding, Health, Method, Override, Quorum, Server, ServiceKey};
+use xlvs_model::{
+    Action, Change, Finding, Health, Method, OnDeadline, Override, Quorum, Server, ServiceKey,
+};
 
 use super::world::World;
 
@@ -10,7 +12,7 @@ fn rows(servers: &[(u8, u32)]) -> String {
     let row = |(n, weight): &(u8, u32)| {
         format!("  -> 10.0.1.{n}:80                  Masq    {weight:<6} 0          0         \n")
     };
-    servers.iter().map(row).collect()
+    servers.iter().map(row).collect::<Vec<_>>().concat()
 }
 
 #[test]
@@ -32,7 +34,7 @@ fn listings_show_what_is_in_force_and_rules_what_is_written() {
         service,
         quorum: Some(Quorum { holds, sorry, inhibit: false, cause: String::new() }),
     };
-    let drain = Action::Drain { deadline: None, on_deadline: Default::default(), over: false };
+    let drain = Action::Drain { deadline: None, on_deadline: OnDeadline::default(), over: false };
     let value = Override { action: drain, owner: String::new(), reason: String::new(), since: 1 };
     {
         let mut memory = world.memory.borrow_mut();
@@ -51,8 +53,8 @@ TCP  10.0.0.1:80 wrr
 ";
     let listed_rows = rows(&[(2, 0), (3, 50), (4, 0)]);
     assert_eq!(listed("ipvsadm -Ln"), format!("{head}{listed_rows}"));
-    let rules: String =
-        (1..=4).map(|n| format!("-a -t 10.0.0.1:80 -r 10.0.1.{n}:80 -m -w {n}\n")).collect();
+    let rule = |n: u8| format!("-a -t 10.0.0.1:80 -r 10.0.1.{n}:80 -m -w {n}\n");
+    let rules = [1, 2, 3, 4].map(rule).concat();
     assert_eq!(listed("ipvsadm -Sn"), format!("-A -t 10.0.0.1:80 -s wrr\n{rules}"));
     assert_eq!(listed("cat /proc/net/ip_vs").matches("Masq").count(), 3);
 

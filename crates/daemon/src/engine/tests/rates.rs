@@ -19,7 +19,7 @@ fn two_seconds_pass(bench: &mut Bench) {
 
 /// Packets of the service and connections of the whole director.
 fn rates(bench: &mut Bench) -> (u64, u64) {
-    let services = bench.engine.services(false).unwrap();
+    let services = bench.engine.services(None, false).unwrap();
     let whole = bench.engine.totals().unwrap().rate.cps;
     (services[0].rate.inpps, whole)
 }

@@ -10,7 +10,10 @@ use tokio::{
 use xlvs_model::Model;
 
 use super::*;
-use crate::{plane::fake::Fake, server::Listener};
+use crate::{
+    plane::fake::Fake,
+    server::{Listener, Peer},
+};
 
 struct Served {
     fake: Fake,
@@ -40,7 +43,8 @@ impl Served {
             standing: vec!["standing".into()],
         };
         let listener = Listener::bind(&dir.path().join("api.sock")).unwrap();
-        tokio::spawn(axum::serve(listener, router(app)).into_future());
+        let service = router(app).into_make_service_with_connect_info::<Peer>();
+        tokio::spawn(axum::serve(listener, service).into_future());
         Self { fake, dir, was_detached, _wishes: granted }
     }
 

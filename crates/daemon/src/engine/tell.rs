@@ -1,0 +1,219 @@
+//! Changes in words. Few are told one by one, many at once in one line.
+
+use std::collections::BTreeMap;
+
+use xlvs_api::EventKind;
+use xlvs_model::{Action, Change, Method, OnDeadline, Override, Server, ServerKey, ServiceKey};
+
+use super::chronicle::News;
+
+/// A change that was made.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) change: Change,
+    /// The server as it was before, where one was edited.
+    pub(super) old: Option<Server>,
+}
+
+/// What is to be told of changes that came together.
+pub(super) fn news(made: &[Made]) -> Vec<News> {
+    if made.len() <= ONE_BY_ONE {
+        return made.iter().map(one).collect();
+    }
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for made in made {
+        *counts.entry(summary(&made.change)).or_default() += 1;
+    }
+    let each: Vec<_> = counts.into_iter().map(|(what, count)| format!("{what}: {count}")).collect();
+    vec![News::of(EventKind::Change, each.join(", "))]
+}
+
+fn one(Made { change, old }: &Made) -> News {
+    let of = |service: &ServiceKey, message: String| News {
+        service: Some(*service),
+        ..News::of(EventKind::Change, message)
+    };
+    let of_server = |service: &ServiceKey, server: &ServerKey, message: String| {
+        News::of_server(EventKind::Change, (*service, *server), message)
+    };
+    match change {
+        Change::AddService { service, terms } => {
+            of(service, format!("added, scheduler {}", terms.scheduler.name()))
+        }
+        Change::EditService { service, terms } => {
+            of(service, format!("edited, scheduler {}", terms.scheduler.name()))
+        }
+        Change::TuneService { service, .. } => of(service, "tuned".to_owned()),
+        Change::DeleteService { service } => of(service, "deleted".to_owned()),
+        Change::AddServer { service, server } => {
+            of_server(service, &server.key, format!("added, {}", terms(server)))
+        }
+        Change::EditServer { service, server } => {
+            of_server(service, &server.key, edited(server, *old))
+        }
+        Change::DeleteServer { service, server } => {
+            of_server(service, server, "deleted".to_owned())
+        }
+        Change::SetOverride { service, server, value } => {
+            News::of_server(EventKind::Override, (*service, *server), overridden(value))
+        }
+        Change::ClearOverride { service, server } => {
+            let message = "its drain or its being disabled was taken back";
+            News::of_server(EventKind::Override, (*service, *server), message)
+        }
+        Change::AddAccess { service: Some(service), network, .. }
+        | Change::RemoveAccess { service: Some(service), network, .. } => {
+            of(service, format!("{}: {network}", summary(change)))
+        }
+        Change::AddAccess { network, .. } | Change::RemoveAccess { network, .. } => {
+            News::of(EventKind::Change, format!("{}: {network}", summary(change)))
+        }
+        Change::Set { setting, value } => {
+            let value = value.as_ref().map_or("its default".to_owned(), ToString::to_string);
+            let name = setting.full_name();
+            News::of(EventKind::Change, format!("{name} set to {value}"))
+        }
+        Change::Clear
+        | Change::AddMark { .. }
+        | Change::RemoveMark { .. }
+        | Change::SetTimeouts { .. }
+        | Change::SetProfile { .. }
+        | Change::StartDaemon { .. }
+        | Change::StopDaemon { .. } => News::of(EventKind::Change, summary(change)),
+    }
+}
+
+/// A change in two or three words.
+const fn summary(change: &Change) -> &'static str {
+    match change {
+        Change::AddService { .. } => "services added",
+        Change::EditService { .. } => "services edited",
+        Change::TuneService { .. } => "services tuned",
+        Change::DeleteService { .. } => "services deleted",
+        Change::Clear => "all services deleted",
+        Change::AddServer { .. } => "servers added",
+        Change::EditServer { .. } => "servers edited",
+        Change::DeleteServer { .. } => "servers deleted",
+        Change::SetOverride { .. } => "servers drained or disabled",
+        Change::ClearOverride { .. } => "servers no longer drained or disabled",
+        Change::AddMark { .. } => "mark rule added",
+        Change::RemoveMark { .. } => "mark rule removed",
+        Change::SetTimeouts { .. } => "timeouts set",
+        Change::Set { .. } => "settings set",
+        Change::SetProfile { .. } => "profile set",
+        Change::AddAccess { .. } => "allowed or denied",
+        Change::RemoveAccess { .. } => "no longer allowed or denied",
+        Change::StartDaemon { .. } => "sync daemon started",
+        Change::StopDaemon { .. } => "sync daemon stopped",
+    }
+}
+
+fn terms(server: &Server) -> String {
+    let method = match server.method {
+        Method::Masq => "nat",
+        Method::Tunnel => "tunnel",
+        Method::Route => "route",
+    };
+    format!("{method}, weight {}", server.weight)
+}
+
+fn edited(new: &Server, old: Option<Server>) -> String {
+    match old {
+        Some(old) if (Server { weight: new.weight, ..old }) == *new => {
+            format!("weight {} -> {}", old.weight, new.weight)
+        }
+        _ => format!("edited, {}", terms(new)),
+    }
+}
+
+fn overridden(value: &Override) -> String {
+    match value.action {
+        Action::Drain { over: true, on_deadline: OnDeadline::Reset, .. } => {
+            format!("{value}: its deadline is reached, the rest of its connections is reset")
+        }
+        Action::Drain { over: true, on_deadline: OnDeadline::Keep, .. } => {
+            format!("{value}: its deadline is reached, the rest of its connections is kept")
+        }
+        Action::Drain { .. } | Action::Disable => value.to_string(),
+    }
+}
+
+/// More changes than this are told as one.
+const ONE_BY_ONE: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    const SERVICE: &str = r#""service":"tcp:10.0.0.1:80""#;
+
+    fn said(change: &str, old: Option<Server>) -> String {
+        let change = change.replace("SERVICE", SERVICE);
+        let change: Change = serde_json::from_str(&change).unwrap();
+        let [news] = &news(&[Made { change, old }])[..] else { panic!("one") };
+        let subject = [news.server.map(|s| s.to_string()), news.service.map(|s| s.to_string())];
+        let subject: Vec<String> = subject.into_iter().flatten().collect();
+        format!("{}|{}|{}", news.kind.name(), subject.join(" "), news.message)
+    }
+
+    #[test]
+    fn changes_in_words() {
+        let old = Server::new("10.0.1.1:80".parse().unwrap(), Method::Masq, 1);
+        for (change, old, expected) in [
+            (
+                r#"{"op":"add_service",SERVICE,"scheduler":"wrr"}"#,
+                None,
+                "change|tcp:10.0.0.1:80|added, scheduler wrr",
+            ),
+            (r#"{"op":"delete_service",SERVICE}"#, None, "change|tcp:10.0.0.1:80|deleted"),
+            (
+                r#"{"op":"add_server",SERVICE,"server":{"address":"10.0.1.1:80","method":"masq","weight":3}}"#,
+                None,
+                "change|10.0.1.1:80 tcp:10.0.0.1:80|added, nat, weight 3",
+            ),
+            (
+                r#"{"op":"edit_server",SERVICE,"server":{"address":"10.0.1.1:80","method":"masq","weight":3}}"#,
+                Some(old),
+                "change|10.0.1.1:80 tcp:10.0.0.1:80|weight 1 -> 3",
+            ),
+            (
+                r#"{"op":"edit_server",SERVICE,"server":{"address":"10.0.1.1:80","method":"route","weight":3}}"#,
+                Some(old),
+                "change|10.0.1.1:80 tcp:10.0.0.1:80|edited, route, weight 3",
+            ),
+            (
+                r#"{"op":"set_override",SERVICE,"server":"10.0.1.1:80","override":{"kind":"disable","owner":"ada","reason":"disks"}}"#,
+                None,
+                "override|10.0.1.1:80 tcp:10.0.0.1:80|disabled by ada: disks",
+            ),
+            (
+                r#"{"op":"set_override",SERVICE,"server":"10.0.1.1:80","override":{"kind":"drain","on_deadline":"reset","over":true,"owner":"ada"}}"#,
+                None,
+                "override|10.0.1.1:80 tcp:10.0.0.1:80|drained by ada: its deadline is reached, the rest of its connections is reset",
+            ),
+            (
+                r#"{"op":"set","setting":"conn_reuse_mode","value":1}"#,
+                None,
+                "change||net.ipv4.vs.conn_reuse_mode set to 1",
+            ),
+            (r#"{"op":"clear"}"#, None, "change||all services deleted"),
+        ] {
+            assert_eq!(said(change, old), expected, "{change}");
+        }
+    }
+
+    #[test]
+    fn many_are_told_as_one() {
+        let add = |n: u16| Made {
+            change: Change::DeleteService { service: format!("tcp:10.0.0.1:{n}").parse().unwrap() },
+            old: None,
+        };
+        let mut made: Vec<Made> = (1..=40).map(add).collect();
+        made.push(Made { change: Change::Clear, old: None });
+        let all = news(&made);
+        assert_eq!(all.len(), 1);
+        assert_eq!(all[0].message, "all services deleted: 1, services deleted: 40");
+    }
+}
