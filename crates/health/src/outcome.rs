@@ -105,7 +105,7 @@ pub enum Fault {
     #[error("sent more than {0} bytes, and what they should be is not decided by then")]
     LongBody(u64),
     /// The pattern is not found, or is found and should not be.
-    #[error("{}", if *.found { "the pattern is in the body" } else { "the pattern is not in the body" })]
+    #[error("the pattern is {}in the body", if *.found { "" } else { "not " })]
     Pattern {
         /// It was found.
         found: bool,

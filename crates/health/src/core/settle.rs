@@ -73,6 +73,7 @@ impl Core {
             self.services[at].servers.iter().filter(|s| s.up).map(|s| u64::from(s.weight())).sum();
         let service = &mut self.services[at];
         let threshold = service.threshold();
+        let fresh = service.quorum_told.is_none();
         let sorry_waits = service.terms.sorry_server.is_some() && !service.sorry_in;
         let turn = service.quorate.on(sum, threshold, begin, sorry_waits);
         service.sorry_in = !service.quorate.holds
@@ -97,7 +98,7 @@ impl Core {
             }
         }
         if let Some(turn) = turn {
-            self.tell_quorum(at, turn, begin, sum, now, effects);
+            self.tell_quorum(at, (turn, fresh), sum, now, effects);
         }
     }
 
@@ -208,31 +209,32 @@ impl Core {
     fn tell_quorum(
         &self,
         at: usize,
-        turn: Turn,
-        begin: bool,
+        (turn, fresh): (Turn, bool),
         sum: u64,
         now: Moment,
         effects: &mut Vec<Effect>,
     ) {
         let service = &self.services[at];
         let terms = service.threshold();
-        let (occasion, script, word, sign, bound) = match turn {
+        let (occasion, script, word, sign, bound, is) = match turn {
             Turn::Gained => (
                 Occasion::QuorumGained,
                 &service.terms.quorum_up,
-                if begin { "Starting with quorum up" } else { "Gained quorum" },
+                if fresh { "Starting with quorum up" } else { "Gained quorum" },
                 '+',
                 i64::try_from(terms.gained_at()).unwrap_or(i64::MAX),
+                "<=",
             ),
             Turn::Lost | Turn::BeginsWithout => (
                 Occasion::QuorumLost,
                 &service.terms.quorum_down,
-                if begin { "Starting with quorum down" } else { "Lost quorum" },
+                if fresh { "Starting with quorum down" } else { "Lost quorum" },
                 '-',
                 i64::from(terms.quorum) - i64::from(terms.hysteresis),
+                ">",
             ),
         };
-        let text = format!("{word} {}{sign}{}={bound} <= {sum}", terms.quorum, terms.hysteresis);
+        let text = format!("{word} {}{sign}{}={bound} {is} {sum}", terms.quorum, terms.hysteresis);
         effects.push(Effect::Event(Event {
             at: now,
             occasion,

@@ -49,21 +49,61 @@ pub struct Pattern {
 impl Pattern {
     /// Compiles a pattern.
     pub fn new(terms: &UrlRegex) -> Result<Self, PatternFault> {
-        let mut dollar_endonly = false;
-        let mut first_line = false;
-        let mut multi_line = false;
-        let mut unicode = false;
-        let mut flags = String::new();
-        for option in &terms.options {
-            match option.to_ascii_lowercase().as_str() {
-                "caseless" => flags.push('i'),
-                "dotall" => flags.push('s'),
-                "extended" => flags.push('x'),
-                "ungreedy" => flags.push('U'),
-                "multiline" => multi_line = true,
-                "utf" | "ucp" => unicode = true,
-                "dollar_endonly" => dollar_endonly = true,
-                "firstline" => first_line = true,
+        let options = Options::read(&terms.options)?;
+        let mut text = String::new();
+        if !options.flags.is_empty() {
+            let _ = write!(text, "(?{})", options.flags);
+        }
+        let open_dollar = !options.dollar_endonly && !options.multi_line;
+        match terms.pattern.strip_suffix('$').filter(|body| open_dollar && !is_escaping(body)) {
+            // The dollar is of the last alternative alone, and so is what stands for it.
+            Some(body) => text.extend([body, "\\n?$"]),
+            None => text.push_str(&terms.pattern),
+        }
+        let regex = RegexBuilder::new(&text)
+            .multi_line(options.multi_line)
+            .unicode(options.unicode)
+            .size_limit(SIZE_LIMIT)
+            .dfa_size_limit(SIZE_LIMIT)
+            .build()
+            .map_err(|fault| PatternFault::Pattern {
+                pattern: terms.pattern.clone(),
+                why: why(&fault),
+            })?;
+        let UrlRegex { min_offset, max_offset, no_match, .. } = *terms;
+        let first_line = options.first_line;
+        Ok(Self { regex, first_line, min_offset, max_offset, no_match })
+    }
+
+    /// The verdict: `regex_no_match` turns it.
+    pub const fn takes(&self, found: bool) -> bool {
+        found != self.no_match
+    }
+}
+
+/// `regex_options`.
+#[derive(Debug, Default)]
+struct Options {
+    flags: String,
+    dollar_endonly: bool,
+    first_line: bool,
+    multi_line: bool,
+    unicode: bool,
+}
+
+impl Options {
+    fn read(names: &[String]) -> Result<Self, PatternFault> {
+        let mut this = Self::default();
+        for name in names {
+            match name.to_ascii_lowercase().as_str() {
+                "caseless" => this.flags.push('i'),
+                "dotall" => this.flags.push('s'),
+                "extended" => this.flags.push('x'),
+                "ungreedy" => this.flags.push('U'),
+                "multiline" => this.multi_line = true,
+                "utf" | "ucp" => this.unicode = true,
+                "dollar_endonly" => this.dollar_endonly = true,
+                "firstline" => this.first_line = true,
                 // These change how PCRE2 works or what patterns may say, not what matches here.
                 "allow_empty_class"
                 | "alt_bsux"
@@ -80,36 +120,10 @@ impl Pattern {
                 | "no_dotstar_anchor"
                 | "no_start_optimize"
                 | "use_offset_limit" => {}
-                _ => return Err(PatternFault::Option(option.clone())),
+                _ => return Err(PatternFault::Option(name.clone())),
             }
         }
-        let mut text = String::new();
-        if !flags.is_empty() {
-            let _ = write!(text, "(?{flags})");
-        }
-        let open_dollar = !dollar_endonly && !multi_line;
-        match terms.pattern.strip_suffix('$').filter(|body| open_dollar && !is_escaping(body)) {
-            // The dollar is of the last alternative alone, and so is what stands for it.
-            Some(body) => text.extend([body, "\\n?$"]),
-            None => text.push_str(&terms.pattern),
-        }
-        let regex = RegexBuilder::new(&text)
-            .multi_line(multi_line)
-            .unicode(unicode)
-            .size_limit(SIZE_LIMIT)
-            .dfa_size_limit(SIZE_LIMIT)
-            .build()
-            .map_err(|fault| PatternFault::Pattern {
-                pattern: terms.pattern.clone(),
-                why: why(&fault),
-            })?;
-        let UrlRegex { min_offset, max_offset, no_match, .. } = *terms;
-        Ok(Self { regex, first_line, min_offset, max_offset, no_match })
-    }
-
-    /// The verdict: `regex_no_match` turns it.
-    pub const fn takes(&self, found: bool) -> bool {
-        found != self.no_match
+        Ok(this)
     }
 }
 

@@ -45,11 +45,10 @@ fn play(pace: &Pace, manner: Manner, answers: &str) -> String {
 }
 
 #[test]
-fn rows() {
+fn retries() {
     let ten = pace(10, 2, 3);
     let alpha = Pace { alpha: true, ..ten.clone() };
     let rise = Pace { rise: 3, ..ten.clone() };
-    let fast = Manner::Urls { count: 3, fast_recovery: true };
     for (pace, manner, answers, expected, why) in [
         (&ten, Manner::Plain, "++", "0+first 10+", "good stays good"),
         (&ten, Manner::Plain, "--+", "0-DOWN 10- 20+UP", "the first answer needs no retries"),
@@ -74,6 +73,16 @@ fn rows() {
         (&rise, Manner::Plain, "-++-+++", "0-DOWN 10+ 20+ 30- 40+ 50+ 60+UP", "rise in a row"),
         (&rise, Manner::Plain, "++", "0+first 10+", "rise is for what was down"),
         (&pace(5, 0, 1), Manner::Program, "+-+", "0+first 5-DOWN 10+UP", "no retries"),
+    ] {
+        assert_eq!(play(pace, manner, answers), expected, "{why}");
+    }
+}
+
+#[test]
+fn urls_in_turn() {
+    let ten = pace(10, 2, 3);
+    let fast = Manner::Urls { count: 3, fast_recovery: true };
+    for (pace, manner, answers, expected, why) in [
         (&ten, urls(1), "++", "0/0+first 10/0+", "one URL"),
         (
             &ten,
