@@ -65,11 +65,13 @@ pub(crate) fn json(out: &mut dyn Write, value: &impl Serialize) -> anyhow::Resul
 }
 
 /// Writes a table: a bold head, two spaces between columns, nothing at the ends of lines.
-pub(crate) fn table<const N: usize>(
+pub(crate) fn table<'a>(
     out: &mut dyn Write,
-    head: [&str; N],
-    rows: impl IntoIterator<Item = [String; N]>,
+    head: impl AsRef<[&'a str]>,
+    rows: impl IntoIterator<Item = impl IntoIterator<Item = String>>,
 ) -> anyhow::Result<()> {
+    let head = head.as_ref().iter().copied();
+    let rows = rows.into_iter().map(|row| row.into_iter().collect::<Vec<_>>());
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(head).add_rows(rows);
     for column in table.column_iter_mut() {

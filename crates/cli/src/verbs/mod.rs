@@ -3,6 +3,8 @@
 mod access;
 mod conn;
 mod detach;
+mod drain;
+mod events;
 mod install_faces;
 mod mark;
 mod proc;
@@ -10,11 +12,13 @@ mod reach;
 mod server;
 mod service;
 mod set;
+mod show;
 mod status;
 mod sure;
 mod sync;
 mod terms;
 mod tuning;
+mod when;
 
 #[cfg(test)]
 mod tests;
@@ -51,6 +55,8 @@ enum Verb {
     /// Real servers: where connections go.
     #[command(subcommand)]
     Server(server::Verb),
+    /// What happened, and who did it.
+    Events(events::Args),
     /// Settings, by the kernel's names: xlvs set net.ipv4.vs.NAME=VALUE.
     Set(set::Args),
     /// Clients that may connect, and nobody else.
@@ -112,6 +118,7 @@ impl Xlvs {
             Verb::Sync(verb) => verb.run(),
             Verb::Conn(verb) => verb.run(),
             Verb::Proc(args) => args.run(),
+            Verb::Events(args) => args.run(),
             Verb::Set(args) => args.run(),
             Verb::Allow(verb) => verb.run(Verdict::Allow),
             Verb::Deny(verb) => verb.run(Verdict::Deny),
@@ -196,5 +203,7 @@ Examples:
   xlvs service add tcp:10.0.0.1:80 --scheduler wrr      balance this address and port
   xlvs server add tcp:10.0.0.1:80 10.0.1.1 --weight 3   over this server, and others
   xlvs server set tcp:10.0.0.1:80 10.0.1.1 --weight 0   quiesce it
+  xlvs server drain 10.0.1.1 --wait                     no new connections; wait for the old
+  xlvs events -f                                        what happens, and who did it
   xlvs conn list --server 10.0.1.1:80                   what still goes there
   xlvs ipvsadm -Ln                                      the same as ipvsadm shows it";

@@ -8,7 +8,15 @@ use std::{
 use xlvs_api::{Director, NextHop, ServerView};
 use xlvs_model::{Change, Fault, Method, Server, ServerKey, ServiceKey, Tunnel};
 
-use super::{Where, explain, method_name, reach::Flags, service::change_one, sure::Sure};
+use super::{
+    Where,
+    drain::{self, Disable, Drain, Target},
+    explain, method_name,
+    reach::Flags,
+    service::change_one,
+    show::{self, Show},
+    sure::Sure,
+};
 use crate::{
     face,
     output::{self, Format, Hinted, Output},
@@ -47,6 +55,21 @@ pub(super) enum Verb {
         #[command(flatten)]
         flags: Flags,
     },
+    /// All that is known of a server: its state and why, its checks, what happened to it.
+    #[command(after_help = show::EXAMPLES)]
+    Show(Show),
+    /// Give a server no new connections, and let those that it has end.
+    #[command(after_help = drain::DRAIN_EXAMPLES)]
+    Drain(Drain),
+    /// Give a drained server new connections again.
+    #[command(after_help = drain::UNDRAIN_EXAMPLES)]
+    Undrain(Target),
+    /// Take a server out at once, and keep it written.
+    #[command(after_help = drain::DISABLE_EXAMPLES)]
+    Disable(Disable),
+    /// Bring a disabled server back.
+    #[command(after_help = drain::ENABLE_EXAMPLES)]
+    Enable(Target),
     /// Remove a server from a service; its connections end.
     #[command(after_help = REMOVE_EXAMPLES)]
     Remove {
@@ -72,7 +95,7 @@ pub(super) struct Name {
 }
 
 /// An address, perhaps with a port.
-type Address = (IpAddr, Option<u16>);
+pub(super) type Address = (IpAddr, Option<u16>);
 
 impl Verb {
     pub(super) fn run(&self) -> anyhow::Result<()> {
@@ -81,6 +104,10 @@ impl Verb {
             Self::Add { server, .. } | Self::Set { server, .. } | Self::Remove { server, .. } => {
                 &server.place
             }
+            Self::Show(show) => &show.target.place,
+            Self::Drain(drain) => &drain.target.place,
+            Self::Disable(disable) => &disable.target.place,
+            Self::Undrain(target) | Self::Enable(target) => &target.place,
         };
         self.run_on(&mut place.connect()?, &mut output::stdout())
     }
@@ -92,6 +119,11 @@ impl Verb {
         out: &mut dyn Write,
     ) -> anyhow::Result<()> {
         let (name, change) = match self {
+            Self::Show(show) => return show.run_on(director, out),
+            Self::Drain(drain) => return drain.run_on(director, out),
+            Self::Disable(disable) => return disable.run_on(director),
+            Self::Undrain(target) => return target.take_back(true, director),
+            Self::Enable(target) => return target.take_back(false, director),
             Self::List { service, persistent, output, .. } => {
                 return list(director, service.as_ref(), *persistent, *output, out);
             }
@@ -205,19 +237,27 @@ fn list(
     if format.output == Format::Json {
         return output::json(out, &services);
     }
-    let each = || services.iter().flat_map(|s| s.servers.iter().map(move |server| (s, server)));
+    let each = services.iter().flat_map(|s| s.servers.iter().map(move |server| (s, server)));
+    // What is the same in all rows is not said: a listing without it fits on more screens.
+    let odd = services.iter().any(|s| s.servers.iter().any(|server| server.standing.is_some()));
+    let mut head: Vec<&str> = HEAD.into();
     if persistent {
-        let [service, server, way, weight, active, inactive, connections, hop] = HEAD;
-        let head = [service, server, way, weight, "KEPT", active, inactive, connections, hop];
-        let rows = each().map(|(service, server)| {
-            let [key, address, way, weight, active, inactive, connections, hop] =
-                row(&service.key, server);
-            let kept = server.persistent.to_string();
-            [key, address, way, weight, kept, active, inactive, connections, hop]
-        });
-        return output::table(out, head, rows);
+        head.insert(4, "KEPT");
     }
-    output::table(out, HEAD, each().map(|(service, server)| row(&service.key, server)))
+    if odd {
+        head.push("STATE");
+    }
+    let rows = each.map(|(service, server)| {
+        let mut cells: Vec<String> = row(&service.key, server).into();
+        if persistent {
+            cells.insert(4, server.persistent.to_string());
+        }
+        if odd {
+            cells.push(state(server));
+        }
+        cells
+    });
+    output::table(out, &head, rows)
 }
 
 fn row(service: &ServiceKey, server: &ServerView) -> [String; 8] {
@@ -233,16 +273,27 @@ fn row(service: &ServiceKey, server: &ServerView) -> [String; 8] {
     ]
 }
 
-/// `3`, or `3 (0.62 now)` in slow start.
+/// `3`; `3 (0.62 now)` in slow start, `3 (0 now)` while something keeps it from more, `3 (out)`
+/// where it is not in the list that packets see.
 fn weight(server: &ServerView) -> String {
+    let (written, now) = (server.weight, server.weight_now());
     match server.effective_weight {
-        Some(now) => format!("{} ({now} now)", server.weight),
-        None => server.weight.to_string(),
+        _ if !server.is_listed() => format!("{written} (out)"),
+        Some(now) => format!("{written} ({now} now)"),
+        None if now != written => format!("{written} ({now} now)"),
+        None => written.to_string(),
     }
 }
 
+/// `up`, or `down: HTTP status 500`.
+fn state(server: &ServerView) -> String {
+    let cause = server.standing.as_ref().and_then(|standing| standing.cause.as_ref());
+    let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+    format!("{}{cause}", server.state().name())
+}
+
 /// `tunnel`, or `tunnel gue:6080:+c` where it is not IP in IP.
-fn method(server: &ServerView) -> String {
+pub(super) fn method(server: &ServerView) -> String {
     let name = method_name(server.method);
     match server.tunnel {
         Tunnel::Ipip => name.to_owned(),
@@ -250,7 +301,7 @@ fn method(server: &ServerView) -> String {
     }
 }
 
-fn next_hop(hop: &NextHop) -> String {
+pub(super) fn next_hop(hop: &NextHop) -> String {
     match hop {
         NextHop::Local => "this host".to_owned(),
         NextHop::Neighbour { interface, mac, .. } => format!("{mac} on {interface}"),
@@ -259,7 +310,7 @@ fn next_hop(hop: &NextHop) -> String {
 }
 
 /// `ADDRESS` or `ADDRESS:PORT`.
-fn address(text: &str) -> Result<Address, String> {
+pub(super) fn address(text: &str) -> Result<Address, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok((address, None));
     }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod drain;
 mod policy;
 
 use clap::{CommandFactory, Parser};
@@ -26,6 +27,7 @@ fn said(memory: &mut Memory, line: &str) -> String {
         Verb::Conn(verb) => verb.run_on(memory, &mut out),
         Verb::Sync(verb) => verb.run_on(memory, &mut out),
         Verb::Set(args) => args.run_on(memory, &mut out),
+        Verb::Events(args) => args.run_on(memory, &mut out),
         Verb::Allow(verb) => verb.run_on(Verdict::Allow, memory, &mut out),
         Verb::Deny(verb) => verb.run_on(Verdict::Deny, memory, &mut out),
         other => panic!("{other:?}"),
