@@ -227,6 +227,15 @@ pub fn icmp_from(source: [u8; 4], kind: Icmpv4Type, cause: &Packet) -> Vec<u8> {
     bytes
 }
 
+/// An ICMP message that somebody sends, with what it quotes.
+pub fn icmp_error(kind: Icmpv4Type, from: [u8; 4], to: [u8; 4], quote: &[u8]) -> Packet {
+    let header = Icmpv4Header::with_checksum(kind, quote);
+    Packet::new(L4::Other(1)).with(|p| {
+        (p.src, p.dst, p.tos) = (from, to, 0xc0);
+        p.payload = [header.to_bytes().as_slice(), quote].concat();
+    })
+}
+
 /// What an outer header says.
 #[derive(Clone, Copy, Debug)]
 pub struct Outer {

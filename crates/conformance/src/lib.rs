@@ -20,7 +20,7 @@ mod random;
 pub mod rows;
 pub mod traffic;
 
-pub use frames::{Flags, L4, Outer, Packet, checksums_hold, icmp, icmp_from, ipip};
+pub use frames::{Flags, L4, Outer, Packet, checksums_hold, icmp, icmp_error, icmp_from, ipip};
 pub use given::{
     CLIENT, CLIENT_MAC, CONNS, DIRECTOR, Entry, GATEWAY, Given, IFINDEX, NOW, OTHER_IFINDEX,
     OTHER_PORT, PLANS, Real, SECOND, SLOTS, VIP, addr, client_key, reply_key, server, server_mac,

@@ -4,7 +4,7 @@ use xlvs_datapath::{
     Route,
     policy::{
         ACCESS_DENY, AccessKey, EVERY_SERVICE, POLICY_ACCESS, POLICY_EXPIRE_NODEST,
-        POLICY_RESET_REMOVED, ServicePolicy,
+        POLICY_RESET_REMOVED, POLICY_SCHEDULE_ICMP, ServicePolicy,
     },
     state::ESTABLISHED,
     tables::{
@@ -18,6 +18,7 @@ use xlvs_wire::Mac;
 
 use crate::{
     CLIENT_MAC, CONNS, Entry, Flags, GATEWAY, Given, L4, Packet, Random, Real, addr, client_key,
+    icmp_error,
 };
 
 const SCHEDULERS: [Scheduler; 6] =
@@ -101,7 +102,7 @@ pub fn world(r: &mut Random) -> Given {
 /// Now and then not everybody may come in, or servers are told of answers that nobody waits for.
 fn limited(r: &mut Random, given: Given) -> Given {
     let own = ServicePolicy { client_mask: u32::MAX, ..ServicePolicy::default() };
-    match r.below(27) {
+    match r.below(29) {
         0 => given.asking(|policy| policy.flags |= POLICY_ACCESS).but(|g| {
             let network = AccessKey::of_network(EVERY_SERVICE, addr([10, 0, 0, 0]), 30);
             g.access.push((network, ACCESS_DENY));
@@ -114,6 +115,7 @@ fn limited(r: &mut Random, given: Given) -> Given {
             given.policy(ServicePolicy { rate_interval: minute, rate_burst: minute, ..own })
         }
         5 | 6 => given.knowing_servers(),
+        7 | 8 => given.but(|g| g.settings.policy.flags |= POLICY_SCHEDULE_ICMP),
         _ => given,
     }
 }
@@ -191,7 +193,22 @@ pub fn packet(r: &mut Random, given: &Given) -> Packet {
         }
     }
     dress(r, &mut p);
-    p
+    if r.one_in(15) { error(r, &p) } else { p }
+}
+
+/// What a router on the way says of an answer to this packet, or of the packet itself.
+fn error(r: &mut Random, p: &Packet) -> Packet {
+    let answers = p.with(|a| {
+        ((a.src, a.sport), (a.dst, a.dport)) = ((p.dst, p.dport), (p.src, p.sport));
+    });
+    let about = if r.one_in(5) { p } else { &answers };
+    let (type_u8, code_u8) = r.of(&[(3, 3), (3, 4), (4, 0), (11, 0), (8, 0)]);
+    let kind = etherparse::Icmpv4Type::Unknown { type_u8, code_u8, bytes5to8: [0, 0, 5, 0x78] };
+    let datagram = about.datagram();
+    let quote = &datagram[..datagram.len().min(r.of(&[28, 28, 548, 24]))];
+    let router = [10, 0, 0, 254];
+    icmp_error(kind, router, about.src, quote)
+        .with(|e| (e.ttl, e.smac) = (r.of(&[64, 64, 1]), p.smac))
 }
 
 /// What is unusual about a packet without making it wrong.

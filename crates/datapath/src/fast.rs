@@ -42,6 +42,10 @@ pub enum Way {
     Cache,
     /// All is decided: [`begin`](crate::begin()) is next.
     Begin,
+    /// No packet of TCP or UDP: [`icmp`](crate::icmp()) is next.
+    Icmp,
+    /// An ICMP error about an unknown flow: [`related`](crate::related()) is next.
+    Related,
 }
 
 /// The way of a packet whose connection is known, if it is a short one.

@@ -34,6 +34,7 @@ mod pipeline;
 pub mod policy;
 mod rare;
 mod reason;
+mod related;
 pub mod reset;
 pub mod state;
 pub mod tables;
@@ -52,8 +53,16 @@ pub use pipeline::{
     tick_of, whole,
 };
 /// The programs that `director` goes on in, by their place in its table of tail calls.
-pub const JUMPS: [&str; 5] =
-    ["director_slow", "director_new", "director_rare", "director_cache", "director_begin"];
+pub const JUMPS: [&str; 7] = [
+    "director_slow",
+    "director_new",
+    "director_rare",
+    "director_cache",
+    "director_begin",
+    "director_icmp",
+    "director_related",
+];
 
 pub use rare::{begin, cache, mark as newcomers_mark, rare, stray};
 pub use reason::{Reason, Verdict};
+pub use related::{icmp, related};

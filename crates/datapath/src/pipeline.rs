@@ -1,7 +1,7 @@
 //! Deciding: connection? service, scheduler, and then one `send`.
 
 use xlvs_wire::{
-    Eth, IP_DONT_FRAGMENT, Ipv4, PROTO_TCP, Packet, Tcp,
+    Eth, IP_DONT_FRAGMENT, Ipv4, PROTO_ICMP, PROTO_TCP, Packet, Tcp,
     tcp_flag::{RST, SYN},
 };
 
@@ -13,6 +13,7 @@ use crate::{
     parse::{L3, Meta, NoMeta, parse},
     policy::{Closing, Late, POLICY_NAT_ICMP, Removed},
     rare::{begin, cache, rare},
+    related::{icmp, related},
     state,
     tables::{
         CONN_DEAD, CONN_NO_OUTPUT, CONN_REPLY, Conn, ConnKey, DEST_AVAILABLE, DEST_QUIESCED, Dest,
@@ -83,6 +84,8 @@ fn go_on<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival, mut way: Way
             Way::New | Way::Whole => whole(p, t, arrival),
             Way::Rare => rare(p, t, arrival),
             Way::Cache => cache(p, t, arrival),
+            Way::Icmp => icmp(p, t, arrival),
+            Way::Related => related(p, t, arrival),
             Way::Begin => return begin(p, t, arrival),
         };
     }
@@ -99,35 +102,37 @@ const STAGES: u32 = 30;
 #[inline(always)]
 pub fn whole<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Way {
     match decide(p, t, arrival) {
-        Ok(Some((reason, ifindex))) => done(t, reason, ifindex),
-        Ok(None) => Way::Rare,
+        Ok(way) => way,
         Err(reason) => done(t, reason, arrival.ifindex),
     }
 }
 
 #[inline(always)]
-fn decide<P: Packet, T: Tables>(
-    p: &mut P,
-    t: &T,
-    arrival: &Arrival,
-) -> Result<Option<(Reason, u32)>, Reason> {
+fn decide<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Result<Way, Reason> {
     let s = t.settings().ok_or(Reason::Idle)?;
     if s.services == 0 {
         return Err(Reason::Idle);
     }
     let m = match parse(p) {
         Ok(m) => m,
+        Err(NoMeta::Pass(Reason::OtherProtocol)) if is_icmp(p) => return Ok(Way::Icmp),
         Err(NoMeta::Pass(reason)) => return Err(reason),
         Err(NoMeta::Fragment(addr)) => return Err(fragment(t, addr)),
     };
     let mut details = Details::default();
     match go(p, t, s, &m, arrival, &mut details) {
-        Ok(sent) => Ok(sent),
+        Ok(Some((reason, ifindex))) => Ok(done(t, reason, ifindex)),
+        Ok(None) => Ok(Way::Rare),
         Err(reason @ (Reason::SentFragNeeded | Reason::SentTimeExceeded | Reason::SentStray)) => {
             Err(t.answer(p, arrival.now, reason, details))
         }
         Err(reason) => Err(reason),
     }
+}
+
+#[inline(always)]
+fn is_icmp<P: Packet>(p: &P) -> bool {
+    p.at::<Ipv4>(L3).is_some_and(|ip| ip.protocol == PROTO_ICMP)
 }
 
 /// Finds the connection of a packet, and sends; None: there is none that takes it. `Err(Sent...)`
@@ -335,7 +340,7 @@ fn follow_reply<T: Tables>(
 
 /// With NAT a connection lives while its answers come.
 #[inline(always)]
-fn lives_by_answers<T: Tables>(t: &T, m: &Meta, word: Word, now: u64) -> bool {
+pub(crate) fn lives_by_answers<T: Tables>(t: &T, m: &Meta, word: Word, now: u64) -> bool {
     if word.method() != METHOD_MASQ {
         return false;
     }
@@ -348,7 +353,7 @@ fn lives_by_answers<T: Tables>(t: &T, m: &Meta, word: Word, now: u64) -> bool {
 /// The way to the client, as it was found in this tick or as the host's routes have it, and what it
 /// carries.
 #[inline(always)]
-fn way_back<T: Tables>(
+pub(crate) fn way_back<T: Tables>(
     t: &T,
     s: &Settings,
     r: &Conn,

@@ -15,9 +15,12 @@ use crate::{
     parse::parse,
     pipeline::{Arrival, Outcome, count_in, is_over, is_stray, send},
     policy::{AccessKey, POLICY_ACCESS, POLICY_SERVICES},
+    related::{BEFORE_STATE_NS, QUOTED, parse_either, to_server},
+    state::Event,
     tables::{
-        CONN_DEAD, CONN_REPLY, CONN_TIMED, DEST_AVAILABLE, MARK_PROTOCOL, SERVICE_ONE_PACKET,
-        SERVICE_PERSISTENT, SETTING_ALL_PORTS, Service, ServiceKey, Settings, Word,
+        CONN_DEAD, CONN_REPLY, CONN_TIMED, ConnKey, DEST_AVAILABLE, MARK_PROTOCOL, Notes,
+        SERVICE_ONE_PACKET, SERVICE_PERSISTENT, SETTING_ALL_PORTS, Service, ServiceKey, Settings,
+        Word,
     },
     template::Template,
 };
@@ -77,21 +80,34 @@ fn decide<P: Packet, T: Tables>(
         }
         return Err(reason);
     }
+    serve(t, s, &n, of, &service, notes)
+}
+
+/// Which server a newcomer gets that a service wants.
+#[inline(always)]
+pub(crate) fn serve<T: Tables>(
+    t: &T,
+    s: &Settings,
+    n: &Newcomer,
+    of: ServiceKey,
+    service: &Service,
+    notes: &Notes,
+) -> Result<Way, Reason> {
     if s.policy.limits() || service.policy != 0 {
-        gate::pass(t, &n, &of, service.policy)?;
+        gate::pass(t, n, &of, service.policy)?;
     }
     notes.service.set(of.pack());
-    notes.seen.set(seen.0);
+    notes.seen.set(n.seen);
     notes.template.set(0);
     if service.has(SERVICE_PERSISTENT) {
-        let template = Template::of(&n, of, &service).valid(t, s);
+        let template = Template::of(n, of, service).valid(t, s);
         if template != 0 {
             notes.template.set(template);
             notes.slot.set(u64::from(Word(template).dest()));
             return Ok(Way::Begin);
         }
     }
-    match choose::by_kind(t, &n, &service) {
+    match choose::by_kind(t, n, service) {
         Some(slot) => {
             notes.slot.set(slot);
             Ok(Way::Begin)
@@ -115,7 +131,7 @@ pub fn stray<T: Tables>(t: &T, addr: u32, port: u16, protocol: u16) -> u64 {
 /// Between the parts, where a cache is asked which server it is.
 #[inline(always)]
 pub fn cache<P: Packet, T: Tables>(p: &P, t: &T, arrival: &Arrival) -> Way {
-    let (Some(notes), Ok(m)) = (t.notes(), parse(p)) else {
+    let (Some(notes), Some((m, _))) = (t.notes(), parse_either(p)) else {
         return done(t, Reason::Inconsistent, arrival.ifindex);
     };
     let of = notes.service.get();
@@ -133,6 +149,8 @@ pub fn begin<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Outco
     let mut details = Details::default();
     let (reason, ifindex) = match try_begin(p, t, arrival, &mut details) {
         Ok(sent) => sent,
+        // Nobody is told of an error (RFC 1812, 4.3.2.7).
+        Err(Reason::SentUnreachable) if parse(p).is_err() => (Reason::NoServer, arrival.ifindex),
         Err(
             reason @ (Reason::SentUnreachable | Reason::SentFragNeeded | Reason::SentTimeExceeded),
         ) => (t.answer(p, arrival.now, reason, details), arrival.ifindex),
@@ -152,12 +170,15 @@ fn try_begin<P: Packet, T: Tables>(
     let admission = decided(p, t, arrival)?;
     let word = admission.word()?;
     // Parsed again: what is kept in mind meanwhile takes room on the kernel's short stack.
-    let m = &parse(p).map_err(|_| Reason::Inconsistent)?;
+    let (m, related) = &parse_either(p).ok_or(Reason::Inconsistent)?;
     if admission.is_ours() {
         limits_count(t, word, m.key.src());
     }
     count_in(t, word.dest(), m);
-    send(p, t, m, arrival, word, details)
+    match related {
+        Some(related) => to_server(p, t, related, arrival, word),
+        None => send(p, t, m, arrival, word, details),
+    }
 }
 
 /// A connection began, maybe in the place of another.
@@ -179,7 +200,7 @@ fn limits_count<T: Tables>(t: &T, word: Word, client: u32) {
 fn decided<P: Packet, T: Tables>(p: &P, t: &T, arrival: &Arrival) -> Result<Admission, Reason> {
     let s = t.settings().ok_or(Reason::Idle)?;
     let notes = t.notes().ok_or(Reason::Inconsistent)?;
-    let m = &parse(p).map_err(|_| Reason::Inconsistent)?;
+    let (m, related) = &parse_either(p).ok_or(Reason::Inconsistent)?;
     let slot = notes.slot.get();
     if slot == NO_SERVER {
         conn::end(t, &m.key, Word(notes.seen.get()), arrival.now);
@@ -187,7 +208,10 @@ fn decided<P: Packet, T: Tables>(p: &P, t: &T, arrival: &Arrival) -> Result<Admi
     }
     let of = ServiceKey::unpack(notes.service.get());
     let service = t.service(&of).ok_or(Reason::NoService)?;
-    let n = Newcomer::of(p, t, m, arrival, Word(notes.seen.get()));
+    let mut n = Newcomer::of(p, t, m, arrival, Word(notes.seen.get()));
+    if related.is_some() {
+        n.flow |= QUOTED;
+    }
     #[expect(clippy::cast_possible_truncation, reason = "a slot is 32 bits")]
     let slot = slot as u32;
     if service.has(SERVICE_PERSISTENT) {
@@ -215,6 +239,12 @@ fn find_service<T: Tables>(t: &T, s: &Settings, n: &Newcomer) -> ServiceKey {
             return of;
         }
     }
+    service_at(t, s, &key)
+}
+
+/// The same without marks.
+#[inline(always)]
+pub(crate) fn service_at<T: Tables>(t: &T, s: &Settings, key: &ConnKey) -> ServiceKey {
     #[expect(clippy::cast_possible_truncation, reason = "a protocol is 8 bits")]
     let own = ServiceKey { addr: key.dst(), port: key.dport(), protocol: key.protocol() as u16 };
     if s.flags & SETTING_ALL_PORTS == 0 || t.service(&own).is_some() {
@@ -280,7 +310,8 @@ fn connect<T: Tables>(
     if dest.flags & DEST_AVAILABLE == 0 {
         return Err(Reason::ServerRemoved);
     }
-    let event = event(&key, n.tcp_flags());
+    let is_quoted = n.flow & QUOTED != 0;
+    let event = if is_quoted { Event::DATAGRAM } else { event(&key, n.tcp_flags()) };
     let mut first = conn::first_word(event, dest.method, slot, s.policy.secure());
     if service.has(SERVICE_ONE_PACKET) && key.protocol() == u32::from(PROTO_UDP) {
         t.stats(slot, |x| x.connections += 1);
@@ -295,7 +326,7 @@ fn connect<T: Tables>(
             timeout = conn::timeout_of(t, s, key.protocol(), first);
         }
     }
-    let deadline = n.now + timeout;
+    let deadline = n.now + if is_quoted { BEFORE_STATE_NS } else { timeout };
     let beginning = Beginning {
         key,
         first,

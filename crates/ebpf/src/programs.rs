@@ -48,6 +48,7 @@ pub(crate) fn director_slow(ctx: XdpContext) -> u32 {
     let Some((tables, arrival)) = arrive(&ctx) else { return xdp_action::XDP_ABORTED };
     match xlvs_datapath::whole(&mut Xdp::new(ctx.ctx), &tables, &arrival) {
         Way::Done(outcome) => act(outcome, &arrival),
+        Way::Icmp => go_on(&ctx, ICMP),
         _ => go_on(&ctx, RARE),
     }
 }
@@ -81,6 +82,27 @@ pub(crate) fn director_begin(ctx: XdpContext) -> u32 {
     act(xlvs_datapath::begin(&mut Xdp::new(ctx.ctx), &tables, &arrival), &arrival)
 }
 
+/// The way of ICMP errors.
+#[xdp]
+pub(crate) fn director_icmp(ctx: XdpContext) -> u32 {
+    let Some((tables, arrival)) = arrive(&ctx) else { return xdp_action::XDP_ABORTED };
+    match xlvs_datapath::icmp(&mut Xdp::new(ctx.ctx), &tables, &arrival) {
+        Way::Done(outcome) => act(outcome, &arrival),
+        _ => go_on(&ctx, RELATED),
+    }
+}
+
+/// The way of those about flows that are not known.
+#[xdp]
+pub(crate) fn director_related(ctx: XdpContext) -> u32 {
+    let Some((tables, arrival)) = arrive(&ctx) else { return xdp_action::XDP_ABORTED };
+    match xlvs_datapath::related(&mut Xdp::new(ctx.ctx), &tables, &arrival) {
+        Way::Done(outcome) => act(outcome, &arrival),
+        Way::Cache => go_on(&ctx, CACHE),
+        _ => go_on(&ctx, BEGIN),
+    }
+}
+
 /// By the order of [`xlvs_datapath::JUMPS`].
 #[map]
 static JUMP: ProgramArray = ProgramArray::with_max_entries(xlvs_datapath::JUMPS.len() as u32, 0);
@@ -89,6 +111,8 @@ const NEW: u32 = 1;
 const RARE: u32 = 2;
 const CACHE: u32 = 3;
 const BEGIN: u32 = 4;
+const ICMP: u32 = 5;
+const RELATED: u32 = 6;
 
 #[inline(always)]
 fn go_on(ctx: &XdpContext, program: u32) -> u32 {

@@ -10,6 +10,7 @@ mod limits;
 mod messages;
 mod methods;
 mod persistence;
+mod related;
 mod removed;
 mod service;
 mod settings;
@@ -123,6 +124,7 @@ pub fn all() -> Vec<Row> {
         choosing::rows(),
         settings::rows(),
         strays::rows(),
+        related::rows(),
     ]
     .concat()
 }

@@ -27,7 +27,7 @@ fn left(says: &str, given: Given, p: &Packet) -> Row {
 /// All of this module.
 pub(super) fn rows() -> Vec<Row> {
     let p = answer(ACK);
-    let often = u64::from(tick_of(NOW)) << 32 | 1000;
+    let often = u64::from(tick_of(NOW)) << 32 | 0x3e8;
     let to_service = p.with(|p| (p.dst, p.dport, p.l4) = (VIP, 80, L4::Tcp(Flags::SYN)));
     let client = Packet::new(L4::Tcp(Flags::SYN));
     let direct_too =

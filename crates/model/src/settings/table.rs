@@ -228,9 +228,10 @@ PmtuDisc "pmtu_disc" KERNELS Kind::Switch, N(1), N(1), PMTU;
 RunEstimation "run_estimation" KERNELS Kind::Switch, N(1), N(1), Now;
 "0: rates are not worked out, and shown as noughts (ipvsadm -L --rate)."
 
-ScheduleIcmp "schedule_icmp" KERNELS Kind::Switch, N(0), N(0), DATA_PATH;
+ScheduleIcmp "schedule_icmp" KERNELS Kind::Switch, N(0), N(0), Now;
 "An ICMP error about a packet of no known connection is scheduled like the packet, which finds its \
- server where the scheduler is a hash of the client."
+ server where the scheduler is a hash of the client. Services of marks are not looked for. Errors \
+ about known connections reach their server, or with NAT their client, whatever is set here."
 
 SecureTcp "secure_tcp" KERNELS Kind::Range(0, 3), N(0), N(0), Now;
 "Follows TCP by a stricter table of states, in which a client alone cannot make a connection \
