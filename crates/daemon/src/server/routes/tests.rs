@@ -1,6 +1,8 @@
 //! The whole API over a real socket, with the fake data plane behind it.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod telling;
+
 use std::time::Duration;
 
 use tokio::{
@@ -17,6 +19,7 @@ use crate::{
 
 struct Served {
     fake: Fake,
+    engine: Owner<Engine>,
     dir: tempfile::TempDir,
     was_detached: mpsc::Receiver<()>,
     _wishes: mpsc::Receiver<Wish>,
@@ -35,7 +38,7 @@ impl Served {
         let (engine, _) = Owner::start(engine, Duration::from_mins(1)).unwrap();
         let (detached, was_detached) = mpsc::channel(1);
         let app = App {
-            engine,
+            engine: engine.clone(),
             wishes,
             detached,
             instance: "default".into(),
@@ -45,7 +48,7 @@ impl Served {
         let listener = Listener::bind(&dir.path().join("api.sock")).unwrap();
         let service = router(app).into_make_service_with_connect_info::<Peer>();
         tokio::spawn(axum::serve(listener, service).into_future());
-        Self { fake, dir, was_detached, _wishes: granted }
+        Self { fake, engine, dir, was_detached, _wishes: granted }
     }
 
     async fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
