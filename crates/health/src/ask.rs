@@ -62,10 +62,14 @@ impl Ask {
     /// The question of a check of this server.
     pub fn new(check: &Check, server: ServerKey) -> Self {
         let common = &check.common;
-        let target = SocketAddr::new(
-            common.connect_ip.unwrap_or(server.ip()),
-            common.connect_port.unwrap_or(server.port()),
-        );
+        // A link-local server keeps its scope: only another address replaces the whole.
+        let mut target = server;
+        if let Some(address) = common.connect_ip {
+            target.set_ip(address);
+        }
+        if let Some(port) = common.connect_port {
+            target.set_port(port);
+        }
         let pages = match &check.kind {
             Kind::Http(http) => http
                 .urls

@@ -63,9 +63,14 @@ impl Core {
             let at = before.servers.iter().position(|old| old.terms.key() == real.key());
             let old = at.map(|at| before.servers.remove(at));
             let target = resolve(real.key(), terms.services.first().unwrap_or(&NO_SERVICE));
-            let checks = real.checks.iter();
-            let probes =
-                checks.map(|check| self.probe(check, target, user, known, now)).collect::<Vec<_>>();
+            let mut probes = Vec::with_capacity(real.checks.len());
+            for check in &real.checks {
+                let id = self.probe(check, target, user, known, now);
+                // The same check written twice is one.
+                if !probes.contains(&id) {
+                    probes.push(id);
+                }
+            }
             fresh.push(old.is_none());
             let up = probes.iter().all(|id| self.probes.get(id).is_none_or(|p| p.life.is_up()));
             servers.push(match old {
@@ -155,7 +160,9 @@ impl Core {
         let log_all = check.common.log_all_failures;
         if let Some(probe) = self.probes.get_mut(&id) {
             probe.log_all = log_all || (!probe.users.is_empty() && probe.log_all);
-            probe.users.push(user);
+            if !probe.users.contains(&user) {
+                probe.users.push(user);
+            }
         }
         id
     }

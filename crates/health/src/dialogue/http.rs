@@ -38,6 +38,8 @@ pub fn request(protocol: HttpProtocol, page: &Page, target: SocketAddr) -> Vec<u
 pub struct Http {
     page: Arc<Page>,
     head: Vec<u8>,
+    /// The head is looked at when a line ends, or when there is twice as much of it.
+    look_at: usize,
     stage: Stage,
 }
 
@@ -52,7 +54,7 @@ enum Stage {
 impl Http {
     /// Before the first byte.
     pub const fn new(page: Arc<Page>) -> Self {
-        Self { page, head: Vec::new(), stage: Stage::Head }
+        Self { page, head: Vec::new(), look_at: 1, stage: Stage::Head }
     }
 
     /// Bytes came. An outcome ends the dialogue.
@@ -60,6 +62,10 @@ impl Http {
         match &mut self.stage {
             Stage::Head => {
                 self.head.extend_from_slice(bytes);
+                if !bytes.contains(&b'\n') && self.head.len() < self.look_at.min(HEAD_LIMIT) {
+                    return None;
+                }
+                self.look_at = self.head.len() * 2;
                 self.read_head()
             }
             Stage::Plain(judge, left) => plain(judge, left, bytes),
@@ -92,6 +98,7 @@ impl Http {
         let framing = framing(response.headers);
         let rest = self.head.split_off(length);
         self.head = Vec::new();
+        self.look_at = 1;
         if (100..200).contains(&status) && status != 101 && !self.page.url.takes_status(status) {
             // An interim answer: the one that counts follows.
             return if rest.is_empty() { None } else { self.feed(&rest) };

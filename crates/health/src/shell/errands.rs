@@ -4,6 +4,8 @@
 //! much of it waits, what comes is dropped and told, since an alert that is an hour late helps
 //! nobody.
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
@@ -16,7 +18,7 @@ const LETTERS: usize = 256;
 /// Carries out programs and mail.
 #[derive(Clone, Debug)]
 pub struct Errands {
-    security: bool,
+    users: Arc<misc::Users>,
     letters: Option<mpsc::Sender<Alert>>,
 }
 
@@ -29,13 +31,14 @@ impl Errands {
             tokio::spawn(post(mail, letters));
             sender
         });
-        Self { security: config.script_security, letters }
+        let users = Arc::new(misc::Users::new(config.script_security));
+        Self { users, letters }
     }
 
     /// Carries out an effect, if it is one of these. What cannot be done is told by the log.
     pub fn perform(&self, effect: &Effect) {
         match effect {
-            Effect::Run(run) => match misc::start_alone(&run.script, self.security) {
+            Effect::Run(run) => match misc::start_alone(&run.script, &self.users) {
                 Ok(()) => info!(script = %run.script, occasion = run.occasion.name(), "script run"),
                 Err(why) => warn!(script = %run.script, why, "script not run"),
             },

@@ -1,10 +1,12 @@
 //! Programs: `MISC_CHECK`'s, and those that are told of changes.
 
 use std::{
+    collections::HashMap,
     io,
     os::unix::{fs::MetadataExt as _, process::ExitStatusExt as _},
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
+    sync::{Mutex, PoisonError},
     time::Instant,
 };
 
@@ -27,10 +29,29 @@ use crate::{
 /// keepalived's default user of scripts, if there is such a user.
 const DEFAULT_USER: &str = "keepalived_script";
 
+/// Who programs run as. Names are looked up once: that may ask a slow directory.
+#[derive(Debug, Default)]
+pub(super) struct Users {
+    security: bool,
+    known: Mutex<HashMap<Option<ScriptUser>, Result<Ids, String>>>,
+}
+
+impl Users {
+    /// Nobody is known yet. `security`: `enable_script_security`.
+    pub(super) fn new(security: bool) -> Self {
+        Self { security, ..Self::default() }
+    }
+
+    fn ids(&self, user: Option<&ScriptUser>) -> Result<Ids, String> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.entry(user.cloned()).or_insert_with(|| look_up(user)).clone()
+    }
+}
+
 /// Runs a check's program to its end, or ends it.
-pub(super) async fn run(check: &MiscCheck, security: bool) -> Outcome {
+pub(super) async fn run(check: &MiscCheck, users: &Users) -> Outcome {
     let began = Instant::now();
-    let mut child = match start(&check.script, security) {
+    let mut child = match start(&check.script, users) {
         Ok(child) => child,
         Err(fault) => return Outcome::Bad(Fault::CannotRun(fault)),
     };
@@ -58,8 +79,8 @@ pub(super) async fn run(check: &MiscCheck, security: bool) -> Outcome {
 }
 
 /// Starts a program that nobody waits for; it is reaped when it ends.
-pub(super) fn start_alone(script: &Script, security: bool) -> Result<(), String> {
-    let mut running = start(script, security)?;
+pub(super) fn start_alone(script: &Script, users: &Users) -> Result<(), String> {
+    let mut running = start(script, users)?;
     // It outlives the daemon if it must: it tells of the daemon's end, too.
     running.over = true;
     tokio::spawn(async move { running.child.wait().await });
@@ -90,12 +111,12 @@ impl Drop for Running {
     }
 }
 
-fn start(script: &Script, security: bool) -> Result<Running, String> {
+fn start(script: &Script, users: &Users) -> Result<Running, String> {
     let name = script.argv.first().ok_or("it has no name")?;
     let path = find(name)?;
-    let ids = ids(script.user.as_ref())?;
+    let ids = users.ids(script.user.as_ref())?;
     let parts = parts(&path).map_err(|fault| format!("{}: {fault}", path.display()))?;
-    script::judge(&parts, ids, security).map_err(|fault| fault.to_string())?;
+    script::judge(&parts, ids, users.security).map_err(|fault| fault.to_string())?;
     let mut command = Command::new(&path);
     command
         .args(&script.argv[1..])
@@ -139,7 +160,7 @@ fn parts(path: &Path) -> io::Result<Vec<Part>> {
 }
 
 /// Who a program runs as. Where this process is not root, it cannot be anybody else.
-fn ids(user: Option<&ScriptUser>) -> Result<Ids, String> {
+fn look_up(user: Option<&ScriptUser>) -> Result<Ids, String> {
     let me = Ids { uid: geteuid().as_raw(), gid: nix::unistd::getegid().as_raw() };
     let default = ScriptUser { user: DEFAULT_USER.into(), group: None };
     let (asked, must) = user.map_or((&default, false), |user| (user, true));

@@ -57,7 +57,7 @@ impl Engine {
     }
 
     /// Puts new terms into force; what did not change keeps its state. Returns when their first
-    /// effects are on the way.
+    /// effects are in the channel: another task than the caller has to take effects out of it.
     pub async fn apply(&self, config: Config) {
         let (sender, done) = oneshot::channel();
         let _ = self.commands.send(Command::Apply(Box::new(config), sender)).await;
@@ -143,7 +143,7 @@ struct State {
 /// What all questions share.
 struct Context {
     tls: tls::Configs,
-    script_security: bool,
+    users: misc::Users,
 }
 
 /// A question's end.
@@ -204,7 +204,7 @@ impl Context {
     fn new(config: &Config) -> Self {
         Self {
             tls: tls::Configs::new(config.ssl.as_ref()),
-            script_security: config.script_security,
+            users: misc::Users::new(config.script_security),
         }
     }
 }
@@ -217,7 +217,7 @@ async fn question(ask: &Ask, url: usize, context: &Context) -> Outcome {
             Err(outcome) => outcome,
         },
         Kind::Http(http) => http::get(ask, http, url, &context.tls).await,
-        Kind::Misc(misc) => misc::run(misc, context.script_security).await,
+        Kind::Misc(misc) => misc::run(misc, &context.users).await,
         Kind::Ping => ping::ask(ask).await,
         Kind::Smtp(_) | Kind::Dns(_) | Kind::Udp(_) | Kind::File(_) | Kind::Bfd(_) => {
             Outcome::Unasked(format!("xlvs does not do {} yet", ask.kind.keyword()))
