@@ -148,5 +148,5 @@ fn random_sequences_leave_both_homes_alike() {
 }
 
 /// What needs another world, two CPUs, or a driver without headroom.
-const ELSEWHERE: [Reason; 4] =
-    [Reason::Idle, Reason::EntryBusy, Reason::NoHeadroom, Reason::Inconsistent];
+const ELSEWHERE: [Reason; 5] =
+    [Reason::Idle, Reason::EntryBusy, Reason::NoHeadroom, Reason::Inconsistent, Reason::SentBypass];

@@ -445,7 +445,7 @@ pub(crate) fn send<P: Packet, T: Tables>(
 
 /// A packet too long for the way on: may its sender be told?
 #[inline(always)]
-fn too_long<P: Packet, T: Tables>(p: &P, t: &T, m: &Meta, arrival: &Arrival) -> Reason {
+pub(crate) fn too_long<P: Packet, T: Tables>(p: &P, t: &T, m: &Meta, arrival: &Arrival) -> Reason {
     if let Some(index) = t.port_of(arrival.ifindex)
         && let Some(port) = t.port(index)
         && m.ip_len > port.mtu

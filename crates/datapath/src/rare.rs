@@ -2,25 +2,25 @@
 //! connection are concerned. What a site does not use is skipped by a flag; a plain newcomer never
 //! comes here.
 
-use xlvs_wire::{PROTO_TCP, PROTO_UDP, Packet};
+use xlvs_wire::{Mac, Macs, PROTO_TCP, PROTO_UDP, Packet};
 
 use crate::{
-    Admission, Details, Newcomer, Reason, Tables,
+    Admission, Details, Newcomer, Reason, Route, Tables,
     admit::{OTHER_HOST, event, may_begin},
     choose::{self, NO_SERVER},
     conn::{self, Beginning},
     fast::{Way, done},
-    gate,
+    forward, gate,
     mark::{Facts, mark_of},
     parse::parse,
-    pipeline::{Arrival, Outcome, count_in, is_over, is_stray, send},
-    policy::{AccessKey, POLICY_ACCESS, POLICY_SERVICES},
+    pipeline::{Arrival, Outcome, count_in, is_over, is_stray, send, too_long},
+    policy::{AccessKey, POLICY_ACCESS, POLICY_CACHE_BYPASS, POLICY_SERVICES},
     related::{BEFORE_STATE_NS, QUOTED, parse_either, to_server},
     state::Event,
     tables::{
-        CONN_DEAD, CONN_REPLY, CONN_TIMED, ConnKey, DEST_AVAILABLE, MARK_PROTOCOL, Notes,
-        SERVICE_ONE_PACKET, SERVICE_PERSISTENT, SETTING_ALL_PORTS, Service, ServiceKey, Settings,
-        Word,
+        CONN_DEAD, CONN_REPLY, CONN_TIMED, ConnKey, DEST_AVAILABLE, HOP_NEIGHBOUR, Hop,
+        MARK_PROTOCOL, Notes, SERVICE_ONE_PACKET, SERVICE_PERSISTENT, SETTING_ALL_PORTS, Service,
+        ServiceKey, Settings, Word,
     },
     template::Template,
 };
@@ -78,9 +78,23 @@ fn decide<P: Packet, T: Tables>(
             // Nor is the host to answer who was shut out.
             gate::pass(t, &n, &of, gate::ACCESS_ONLY)?;
         }
+        if reason == Reason::NoConnection && bypasses(s, of) {
+            // It may be of a flow that was sent on before: none of these has an entry.
+            notes.service.set(of.pack());
+            notes.seen.set(0);
+            notes.slot.set(NO_SERVER);
+            return Ok(Way::Begin);
+        }
         return Err(reason);
     }
     serve(t, s, &n, of, &service, notes)
+}
+
+/// A service whose packets go on to where their client sent them when no server is left: one of a
+/// mark (`ip_vs_leave`).
+#[inline(always)]
+const fn bypasses(s: &Settings, of: ServiceKey) -> bool {
+    s.policy.has(POLICY_CACHE_BYPASS) && of.protocol == MARK_PROTOCOL
 }
 
 /// Which server a newcomer gets that a service wants.
@@ -167,7 +181,11 @@ fn try_begin<P: Packet, T: Tables>(
     arrival: &Arrival,
     details: &mut Details,
 ) -> Result<(Reason, u32), Reason> {
-    let admission = decided(p, t, arrival)?;
+    let admission = match decided(p, t, arrival) {
+        Ok(admission) => admission,
+        Err(Reason::SentBypass) => return bypass(p, t, arrival, details),
+        Err(reason) => return Err(reason),
+    };
     let word = admission.word()?;
     // Parsed again: what is kept in mind meanwhile takes room on the kernel's short stack.
     let (m, related) = &parse_either(p).ok_or(Reason::Inconsistent)?;
@@ -179,6 +197,39 @@ fn try_begin<P: Packet, T: Tables>(
         Some(related) => to_server(p, t, related, arrival, word),
         None => send(p, t, m, arrival, word, details),
     }
+}
+
+/// By the host's routes to where the client sent it (`ip_vs_bypass_xmit`). No entry says so: what
+/// comes next goes the same way, as long as no server is there.
+#[inline(always)]
+fn bypass<P: Packet, T: Tables>(
+    p: &mut P,
+    t: &T,
+    arrival: &Arrival,
+    details: &mut Details,
+) -> Result<(Reason, u32), Reason> {
+    let m = &parse(p).map_err(|_| Reason::Inconsistent)?;
+    let (port, mac) = match t.route(m.key.src(), m.key.dst(), arrival.ifindex) {
+        Route::Found { port, mac } => (port, mac),
+        Route::NoNeighbour => return Err(Reason::NoNeighbour),
+        Route::ForwardingOff => return Err(Reason::ForwardingOff),
+        // Nowhere, or to an address of the host's own.
+        Route::None => return Err(Reason::SentUnreachable),
+    };
+    let port = t.port(u32::from(port)).ok_or(Reason::NoRoute)?;
+    if m.ttl <= 1 {
+        return Err(Reason::SentTimeExceeded);
+    }
+    details.room = port.mtu;
+    if m.ip_len > port.mtu {
+        return Err(too_long(p, t, m, arrival));
+    }
+    let mut dmac = Mac::default();
+    dmac.set_u64(mac);
+    let macs = Macs::new(dmac, port.mac);
+    let hop = Hop { macs, ifindex: port.ifindex, mtu: port.mtu, kind: HOP_NEIGHBOUR };
+    forward::direct(p, &hop)?;
+    Ok((Reason::SentBypass, hop.ifindex))
 }
 
 /// A connection began, maybe in the place of another.
@@ -204,7 +255,9 @@ fn decided<P: Packet, T: Tables>(p: &P, t: &T, arrival: &Arrival) -> Result<Admi
     let slot = notes.slot.get();
     if slot == NO_SERVER {
         conn::end(t, &m.key, Word(notes.seen.get()), arrival.now);
-        return Err(Reason::SentUnreachable);
+        let of = ServiceKey::unpack(notes.service.get());
+        let goes_on = related.is_none() && bypasses(s, of);
+        return Err(if goes_on { Reason::SentBypass } else { Reason::SentUnreachable });
     }
     let of = ServiceKey::unpack(notes.service.get());
     let service = t.service(&of).ok_or(Reason::NoService)?;

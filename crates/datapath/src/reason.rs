@@ -122,6 +122,8 @@ reasons! {
     SentNatReply = "sent_nat_reply",
     /// By tunnel.
     SentTunnel = "sent_tunnel",
+    /// On to where its client sent it, as a service of a mark has no server (`cache_bypass`).
+    SentBypass = "sent_bypass",
     /// ICMP "port unreachable" to the client: no server is left.
     SentUnreachable = "sent_port_unreachable",
     /// ICMP "fragmentation needed" to the sender.

@@ -1,6 +1,7 @@
 //! Packet rows: what is given, the frame, and the whole frame that must come out.
 
 mod answers;
+mod bypass;
 mod choosing;
 mod gate;
 mod headers;
@@ -124,6 +125,7 @@ pub fn all() -> Vec<Row> {
         choosing::rows(),
         settings::rows(),
         strays::rows(),
+        bypass::rows(),
         related::rows(),
     ]
     .concat()

@@ -138,7 +138,6 @@ use self::{
 const KERNELS: bool = true;
 const OURS: bool = false;
 
-const DATA_PATH: Effect = Later("the data path does not follow it yet");
 const SCHEDULERS: Effect = Later("the schedulers do not follow it yet");
 const SYNC: Effect = Later("connections are not synchronised yet");
 const SCTP: Effect = Later("SCTP is not forwarded yet");
@@ -161,9 +160,12 @@ BackupOnly "backup_only" KERNELS Kind::Switch, N(0), N(0), SYNC;
 "While this director is a backup, it forwards nothing: two directors that are each other's real \
  servers then cannot send packets round in circles."
 
-CacheBypass "cache_bypass" KERNELS Kind::Switch, N(0), N(0), DATA_PATH;
+CacheBypass "cache_bypass" KERNELS Kind::Switch, N(0), N(0), Now;
 "For a transparent cache cluster (a service by mark): with no server left, packets go to where \
- their client sent them, instead of being refused."
+ their client sent them, instead of being refused, by the host's routes (which needs \
+ net.ipv4.ip_forward). The kernel keeps an entry for each flow that goes so. Here there is none: \
+ segments that begin no connection and belong to none go on, too, and a flow of datagrams goes to a \
+ server as soon as there is one."
 
 ConnReuseMode "conn_reuse_mode" KERNELS Kind::Int, N(1), N(3), Now;
 "What a SYN with the addresses and ports of a connection that is closing does. 0: it belongs to \
