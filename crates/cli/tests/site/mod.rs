@@ -6,6 +6,7 @@
     reason = "each test uses its part, and a failing test is a panic"
 )]
 
+pub(crate) mod dial;
 pub(crate) mod mariadb;
 pub(crate) mod rows;
 pub(crate) mod talk;

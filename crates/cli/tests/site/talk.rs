@@ -9,6 +9,7 @@ use std::{
 use super::Site;
 
 /// A connection that is kept.
+#[derive(Debug)]
 pub(crate) struct Talk {
     reader: BufReader<TcpStream>,
     /// Who answered first.
@@ -19,7 +20,11 @@ impl Talk {
     /// Opens one from the client and says a first word.
     pub(crate) fn open(site: &Site, target: SocketAddr) -> Self {
         let dial = || TcpStream::connect_timeout(&target, PATIENCE).unwrap();
-        let stream = site.lab.host("client").enter(dial).unwrap();
+        Self::over(site.lab.host("client").enter(dial).unwrap())
+    }
+
+    /// Says a first word over a connection that is open.
+    pub(crate) fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut talk = Self { reader: BufReader::new(stream), host: String::new() };
         talk.host = talk.say("hello").unwrap();
