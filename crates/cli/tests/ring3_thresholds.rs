@@ -73,7 +73,8 @@ impl<'a> Clients<'a> {
             drop(self.open.remove(number).unwrap());
         }
         let counted = || -> usize {
-            let count = |line: &String| line.split_whitespace().rev().take(2).map(number).sum::<usize>();
+            let count =
+                |line: &String| line.split_whitespace().rev().take(2).map(number).sum::<usize>();
             self.thresholds().iter().map(count).sum()
         };
         let gone = || (counted() == self.open.len()).then_some(());

@@ -139,4 +139,5 @@ Examples:
 
 The entry that names a client most exactly decides. Whom none names may connect, unless somebody is
 allowed by name; to except some of a denied network and shut nobody else out, allow 0.0.0.0/0 too.
-A client must pass the list of every service and that of the service it connects to.";
+A client must pass the list of every service and that of the service it connects to. Who is shut out
+hears nothing, and what it has open ends.";
