@@ -105,7 +105,9 @@ fn all_connections_together_are_limited() {
     assert_eq!(call(&site, 4).name(), "silence");
     assert_eq!(ask(&flow(&site, client(5), DNS), SILENCE), None, "of any service");
     assert_eq!(site.packets("conn_max"), 2);
-    open.iter_mut().for_each(|talk| talk.goes_on("whoever came in stays"));
+    for talk in &mut open {
+        talk.goes_on("whoever came in stays");
+    }
     site.xlvs("director", "set conn_max=default");
     open.push(talk(&site, 4));
     drop(evidence);

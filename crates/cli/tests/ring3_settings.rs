@@ -62,3 +62,34 @@ fn settings_lists_and_limits_outlive_the_daemon() {
     assert_eq!(value(&site, "expire_nodest_conn"), 0, "every default is the kernel's");
     assert_eq!(value(&site, "removed_server"), "drop");
 }
+
+#[test]
+fn a_profile_holds_and_goes_back() {
+    let Some(mut site) = Site::build(&Plan::one_arm(1, 1)) else { return };
+    let mut daemon = site.start_director("--interface eth0");
+    let all = |site: &Site| -> Vec<(Value, Value)> {
+        let list: Value = serde_json::from_str(&site.xlvs("director", "set -o json")).unwrap();
+        let list = list.as_array().unwrap().iter();
+        list.map(|view| (view["name"].clone(), view["value"].clone())).collect()
+    };
+    let ours = all(&site);
+    for (lines, profile, by_hand) in [
+        (&["set profile=kernel", "set drop_entry=2"][..], "kernel", 1),
+        (&["set profile=xlvs"], "xlvs", 0),
+    ] {
+        for line in lines {
+            site.xlvs("director", line);
+        }
+        let before = all(&site);
+        site.kill(daemon);
+        daemon = site.start_director("");
+        assert_eq!(all(&site), before, "{lines:?}, after a restart");
+        assert_eq!(value(&site, "profile"), profile, "{lines:?}");
+        let list: Value = serde_json::from_str(&site.xlvs("director", "set -o json")).unwrap();
+        let differs = |view: &&Value| view["value"] != view["default"];
+        assert_eq!(list.as_array().unwrap().iter().filter(differs).count(), by_hand, "{lines:?}");
+        let kernels = |view: &Value| view["default"] == view["kernel"];
+        assert_eq!(list.as_array().unwrap().iter().all(kernels), profile == "kernel", "{lines:?}");
+    }
+    assert_eq!(all(&site), ours, "as if nothing had been");
+}
