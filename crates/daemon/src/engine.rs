@@ -212,7 +212,9 @@ impl Engine {
             rest = after;
         }
         let changed = !self.unsaved.is_empty();
-        self.tell_changes(by);
+        if self.tell_changes(by) {
+            self.count_drains(Instant::now());
+        }
         self.publish_servers();
         self.save();
         if changed {

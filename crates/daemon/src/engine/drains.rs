@@ -2,7 +2,7 @@
 //! its deadline is over. Costs nothing while nobody drains.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -77,27 +77,34 @@ impl Engine {
     }
 
     pub(super) fn tend_drains_at(&mut self, now: Instant, now_s: u64) {
-        let overrides = &self.model.overrides;
-        let drains = overrides.iter().filter(|(_, _, value)| value.is_drain());
-        let drains: Vec<_> = drains.map(|(s, k, value)| ((*s, *k), value.clone())).collect();
-        let is_on = |key: &(ServiceKey, ServerKey)| drains.iter().any(|(other, _)| other == key);
-        self.drains.under_way.retain(|key, _| is_on(key));
-        let mut ended = Vec::new();
-        for (key, value) in drains {
-            if let Some(left) = self.count_left(&key) {
-                self.note_left(key, left, now);
-            }
-            if value.pending().is_some_and(|deadline| deadline <= now_s) {
-                let ((service, server), value) = (key, value.ended());
-                ended.push(Change::SetOverride { service, server, value });
-            }
-        }
+        self.count_drains(now);
+        let is_over = |value: &Override| value.pending().is_some_and(|at| at <= now_s);
+        let over = self.model.overrides.iter().filter(|(_, _, value)| is_over(value));
+        let ended: Vec<Change> = over
+            .map(|(service, server, value)| {
+                let value = value.clone().ended();
+                Change::SetOverride { service: *service, server: *server, value }
+            })
+            .collect();
         if ended.is_empty() {
             return;
         }
         let failed = self.change_by(&Actor::default(), &ended).err();
         let waits = |e| format!("drains whose deadline is reached wait: {e}");
         self.report(Work::Drain, failed.map(waits));
+    }
+
+    /// Counts what is left of each drain. One that just began is counted at once: what it begins
+    /// with is what it is measured by.
+    pub(super) fn count_drains(&mut self, now: Instant) {
+        let drains = self.model.overrides.iter().filter(|(_, _, value)| value.is_drain());
+        let drains: BTreeSet<_> = drains.map(|(service, server, _)| (*service, *server)).collect();
+        self.drains.under_way.retain(|key, _| drains.contains(key));
+        for key in drains {
+            if let Some(left) = self.count_left(&key) {
+                self.note_left(key, left, now);
+            }
+        }
     }
 
     /// None: it is not there now, or not to be counted.

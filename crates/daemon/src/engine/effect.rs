@@ -116,11 +116,16 @@ impl Engine {
         self.unsaved.changes.extend(edit.made);
     }
 
-    /// Tells of the changes that were just made.
-    pub(super) fn tell_changes(&mut self, by: &Actor) {
-        for news in tell::news(&mem::take(&mut self.made)) {
+    /// Tells of the changes that were just made. True: somebody began a drain, or took one back.
+    pub(super) fn tell_changes(&mut self, by: &Actor) -> bool {
+        let made = mem::take(&mut self.made);
+        for news in tell::news(&made) {
             self.tell(Some(by), news);
         }
+        let is_override = |change: &Change| {
+            matches!(change, Change::SetOverride { .. } | Change::ClearOverride { .. })
+        };
+        made.iter().any(|made| is_override(&made.change))
     }
 
     /// Writes an event down.

@@ -243,7 +243,7 @@ fn the_end_of_a_drain_is_told_once() {
     }
     let events = bench.events();
     let ends: Vec<_> = events.iter().filter(|event| event.starts_with("drain")).collect();
-    let expected = "drain 10.0.1.1:8080: drained: the last of 2 connections ended after 2 s";
+    let expected = "drain 10.0.1.1:8080: drained: the last of 2 connections ended after 12 s";
     assert_eq!(ends, [expected]);
 }
 
