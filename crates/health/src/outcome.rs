@@ -93,6 +93,14 @@ pub enum Fault {
     /// Another status than those asked for.
     #[error("answered {0}")]
     Status(u16),
+    /// Another answer than a check of SMTP, DNS or UDP wants.
+    #[error("answered {what}")]
+    Answered {
+        /// What it said.
+        what: String,
+        /// The code in it.
+        code: Option<u16>,
+    },
     /// The body's MD5 sum is another.
     #[error("digest is {got}, not {wanted}")]
     Digest {
@@ -130,6 +138,7 @@ impl Fault {
         match self {
             Self::Status(code) => Some(*code),
             Self::Exit(code) => Some(*code as u16),
+            Self::Answered { code, .. } => *code,
             _ => None,
         }
     }

@@ -263,9 +263,11 @@ impl Service {
 }
 
 /// A server's key within a service.
-const fn resolve(server: ServerKey, service: &ServiceKey) -> ServerKey {
-    let port = if server.port() == 0 { service.port() } else { server.port() };
-    ServerKey::new(server.ip(), port)
+fn resolve(mut server: ServerKey, service: &ServiceKey) -> ServerKey {
+    if server.port() == 0 {
+        server.set_port(service.port());
+    }
+    server
 }
 
 #[cfg(test)]

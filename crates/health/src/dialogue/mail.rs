@@ -8,6 +8,8 @@ use std::fmt::Write as _;
 
 use thiserror::Error;
 
+use super::smtp::goes_on;
+
 /// What a line of the server may be long.
 const LINE_LIMIT: usize = 4096;
 
@@ -97,8 +99,7 @@ impl MailDialogue {
             }
             let line = String::from_utf8_lossy(&self.line).trim_end().to_owned();
             self.line.clear();
-            // `250-` says that more lines follow.
-            if line.as_bytes().get(3) == Some(&b'-') {
+            if goes_on(&line) {
                 continue;
             }
             match self.answer(&line) {

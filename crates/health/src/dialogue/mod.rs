@@ -4,19 +4,23 @@
 //! A TCP check has no dialogue of its own: the connection is the answer, and the shell makes it.
 
 mod chunks;
+mod datagram;
 mod http;
 mod judge;
 mod mail;
 mod pattern;
 mod ping;
 mod program;
+mod smtp;
 
 pub use self::{
     chunks::Chunks,
+    datagram::{BadName, DEFAULT_PAYLOAD, Query, udp_reply},
     http::{HEAD_LIMIT, Http, request},
     judge::{BODY_LIMIT, Judge, Page},
     mail::{Letter, MailDialogue, MailFault, MailStep},
     pattern::{Pattern, PatternFault, Search, WINDOW},
     ping::{Echo, PAYLOAD},
     program::{GRACE, Program, ProgramStep, Signal, Waited},
+    smtp::{Smtp, SmtpStep},
 };

@@ -8,6 +8,7 @@ mod http;
 mod mail;
 mod misc;
 mod net;
+mod other;
 mod ping;
 mod tls;
 
@@ -219,7 +220,10 @@ async fn question(ask: &Ask, url: usize, context: &Context) -> Outcome {
         Kind::Http(http) => http::get(ask, http, url, &context.tls).await,
         Kind::Misc(misc) => misc::run(misc, &context.users).await,
         Kind::Ping => ping::ask(ask).await,
-        Kind::Smtp(_) | Kind::Dns(_) | Kind::Udp(_) | Kind::File(_) | Kind::Bfd(_) => {
+        Kind::Smtp(check) => other::smtp(ask, check).await,
+        Kind::Dns(check) => other::dns(ask, check).await,
+        Kind::Udp(check) => other::udp(ask, check).await,
+        Kind::File(_) | Kind::Bfd(_) => {
             Outcome::Unasked(format!("xlvs does not do {} yet", ask.kind.keyword()))
         }
     }

@@ -25,15 +25,15 @@ use rustls::{
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, UdpSocket},
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 use xlvs_model::{
     Finding,
     health::{
-        Check, Common, HttpCheck, HttpProtocol, MiscCheck, RealServer, Script, ScriptUser, Url,
-        VirtualServer,
+        Check, Common, DnsCheck, HttpCheck, HttpProtocol, MiscCheck, RealServer, Script,
+        ScriptUser, SmtpCheck, SmtpHost, UdpCheck, Url, VirtualServer,
     },
 };
 
@@ -359,6 +359,71 @@ async fn echoes() {
             found => assert_eq!(found, Outcome::GOOD),
         }
     }
+}
+
+#[tokio::test]
+async fn mail_servers() {
+    let server = serve(|mut stream| async move {
+        let mut bytes = [0; 100];
+        for answer in ["220 hi\r\n", "250 ok\r\n", "221 bye\r\n"] {
+            let _ = stream.write_all(answer.as_bytes()).await;
+            let _ = stream.read(&mut bytes).await;
+        }
+    })
+    .await;
+    let refuses = answers_at_once("554 no\r\n").await;
+    let mut terms = SmtpCheck::default();
+    assert_eq!(ask(Kind::Smtp(terms.clone()), server).await, Outcome::GOOD);
+    let found = ask(Kind::Smtp(terms.clone()), refuses).await;
+    assert_eq!((found.code(), found.is_good()), (Some(554), false));
+    let host = |at: SocketAddr| SmtpHost { connect_port: Some(at.port()), ..SmtpHost::default() };
+    terms.hosts = vec![host(server), host(refuses)];
+    assert_eq!(ask(Kind::Smtp(terms), NOWHERE).await, found, "all hosts have to be good");
+}
+
+/// A server that speaks first.
+async fn answers_at_once(bytes: &'static str) -> SocketAddr {
+    serve(move |mut stream| async move {
+        let _ = stream.write_all(bytes.as_bytes()).await;
+        let _ = stream.read(&mut [0; 100]).await;
+    })
+    .await
+}
+
+#[tokio::test]
+async fn datagrams() {
+    let server = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+    let address = server.local_addr().expect("an address");
+    let silent = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+    let quiet = silent.local_addr().expect("an address");
+    tokio::spawn(async move {
+        let mut bytes = [0; 512];
+        while let Ok((length, peer)) = server.recv_from(&mut bytes).await {
+            // A stranger's answer first, then the bytes as an answer of DNS: NOERROR or SERVFAIL.
+            let _ = server.send_to(b"stranger's", peer).await;
+            bytes[2] |= 0x80;
+            bytes[3] |= if bytes[..length].windows(4).any(|w| w == b"fail") { 2 } else { 0 };
+            let _ = server.send_to(&bytes[..length], peer).await;
+        }
+    });
+    let gone = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+    let closed = gone.local_addr().expect("an address");
+    drop(gone);
+    let dns = |name: &str| Kind::Dns(DnsCheck { name: name.into(), ..DnsCheck::default() });
+    let udp = |require_reply| Kind::Udp(UdpCheck { require_reply, ..UdpCheck::default() });
+    let late = Outcome::Bad(Fault::Timeout { stage: Stage::Answer, limit: ms(300) });
+    for (kind, target, expected, why) in [
+        (dns("."), address, Outcome::GOOD, "an answer"),
+        (dns("."), closed, Outcome::Bad(Fault::Refused), "an ICMP error"),
+        (dns("."), quiet, late.clone(), "silence"),
+        (udp(false), quiet, Outcome::GOOD, "no reply is wanted"),
+        (udp(false), closed, Outcome::Bad(Fault::Refused), "but no ICMP error either"),
+        (udp(true), address, Outcome::GOOD, "a reply"),
+        (udp(true), quiet, late, "a reply is wanted"),
+    ] {
+        assert_eq!(ask_briefly(kind, target, ms(300)).await, expected, "{why}");
+    }
+    assert_eq!(ask(dns("fail.example"), address).await.code(), Some(2), "SERVFAIL");
 }
 
 /// A shell script in a file of its own.
