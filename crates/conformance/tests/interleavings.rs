@@ -5,8 +5,8 @@
 use std::{cell::Cell, sync::Arc};
 
 use xlvs_conformance::{
-    CLIENT, CONNS, Entry, Flags, Given, IFINDEX, InMemory, L4, Packet, Real, Snapshot, Twin, addr,
-    client_key, server,
+    CLIENT, CONNS, Entry, Flags, Given, IFINDEX, InMemory, L4, Packet, Real, Snapshot, Twin, VIP,
+    addr, client_key, server,
 };
 use xlvs_datapath::{
     Arrival, Cell64, Insert, Outcome, Reason, Round, Route, Tables, Verdict, VisitOrder,
@@ -205,6 +205,41 @@ fn worlds() -> Vec<(String, Given)> {
     worlds
 }
 
+const OTHER_VIP: [u8; 4] = [10, 9, 0, 2];
+
+/// Two services of one server by NAT, and the same client's packet to the second: both connections
+/// would be answered from one port to one port.
+fn neighbours() -> Vec<(String, Given)> {
+    let reals = [Real::nat(1), Real::nat(2)];
+    let given = Given::service(6, Scheduler::Rr, &reals).and_service(
+        OTHER_VIP,
+        80,
+        6,
+        Scheduler::Rr,
+        &reals[1..],
+    );
+    [state::TIME_WAIT, state::CLOSE, state::SYN_RECV]
+        .map(|state| {
+            let given = given.clone().conn(40000, 1, state);
+            [
+                (format!("neighbours in {state}"), given.clone()),
+                (format!("neighbours, expired in {state}"), given.expiring(0)),
+            ]
+        })
+        .concat()
+}
+
+/// Every connection by NAT that was just sent to its server has its entry for answers.
+fn is_answered(given: &Given, after: &Snapshot, sent: &[u8]) -> bool {
+    let vip = [sent[30], sent[31], sent[32], sent[33]];
+    let key = client_key(&Dest { vaddr: addr(vip), ..given.dests[0] }, 40000);
+    let Some(entry) = after.conns.get(&key) else { return true };
+    let dest = &given.dests[entry.word.dest() as usize];
+    let answers = xlvs_datapath::conn::reply_key(&key, dest);
+    let origin = xlvs_datapath::conn::origin(key.dst(), key.dport(), 0);
+    after.conns.get(&answers).is_some_and(|r| (r.origin ^ origin) << 16 == 0)
+}
+
 /// A table with room for so many entries more.
 fn crowded(given: &Given, room: usize) -> Given {
     given.clone().but(|g| {
@@ -257,6 +292,43 @@ fn play(given: &Given, first: &Act, second: &Act, at: usize) -> Option<Result<()
         }
     }
     Some(judge(&after))
+}
+
+/// A connection that begins another life gives up its old entry for answers, which another
+/// service's connection may have taken over in that instant.
+#[test]
+fn an_entry_for_answers_is_not_taken_from_another() {
+    let to = |vip| Packet::new(L4::Tcp(Flags::SYN)).with(|p| p.dst = vip).bytes();
+    let (first, second) = (to(VIP), to(OTHER_VIP));
+    let (mut played, mut wrong) = (0, Vec::new());
+    for (name, given) in neighbours() {
+        for at in 0.. {
+            let mut twin = InMemory::default();
+            twin.install(&given);
+            let keys: Vec<ConnKey> = given.conns.iter().map(|(key, _)| *key).collect();
+            let theirs = Cell::new(None);
+            let other =
+                || theirs.set(act(&twin.memory, &Act::Packet(second.clone()), given.now, &keys));
+            let watched = Watched {
+                memory: &twin.memory,
+                at: Cell::new(at),
+                other: &other,
+                notes: Notes::default(),
+            };
+            let ours = act(&watched, &Act::Packet(first.clone()), given.now, &keys);
+            let (Some((ours, _)), Some((theirs, _))) = (ours, theirs.take()) else { break };
+            played += 1;
+            let after = twin.snapshot();
+            for (outcome, packet) in [(ours, &first), (theirs, &second)] {
+                let sent = outcome.verdict() == Verdict::Send;
+                if sent && !is_answered(&given, &after, packet) {
+                    wrong.push(format!("{name} at {at}: {outcome:?}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "of {played}:\n{}", wrong.join("\n"));
+    assert!(played > 50, "{played} interleavings");
 }
 
 #[test]

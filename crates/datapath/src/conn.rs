@@ -359,7 +359,7 @@ fn insert<T: Tables>(
     };
     // The winner may have chosen the same server, whose answers our entry then finds.
     if ours && (winner.has(CONN_DEAD) || winner.dest() != word.dest()) {
-        t.conn_remove(&reply_key(&b.key, d));
+        remove_reply(t, &reply_key(&b.key, d), word);
     }
     if full {
         Err(Reason::TableFull)
@@ -397,7 +397,7 @@ fn revive<T: Tables>(
         if old.method() == METHOD_MASQ {
             let reply = reply_key(&b.key, before);
             if word.method() != METHOD_MASQ || reply != reply_key(&b.key, d) {
-                t.conn_remove(&reply);
+                remove_reply(t, &reply, old);
             }
         }
     }

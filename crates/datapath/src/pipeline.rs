@@ -338,7 +338,7 @@ fn follow_reply<T: Tables>(
     Ok(Some(origin))
 }
 
-/// With NAT a connection lives while its answers come.
+/// With NAT a connection lives while its answers come; another's may come by its entry now.
 #[inline(always)]
 pub(crate) fn lives_by_answers<T: Tables>(t: &T, m: &Meta, word: Word, now: u64) -> bool {
     if word.method() != METHOD_MASQ {
@@ -347,7 +347,9 @@ pub(crate) fn lives_by_answers<T: Tables>(t: &T, m: &Meta, word: Word, now: u64)
     let Some(d) = t.dest(word.dest()) else { return false };
     let Some(r) = t.conn(&conn::reply_key(&m.key, d)) else { return false };
     let w = Word(r.word.get());
-    w.has(CONN_REPLY) && w.generation() == word.generation() && r.expires.get() > now
+    let origin = conn::origin(m.key.dst(), m.key.dport(), 0);
+    let is_ours = w.has(CONN_REPLY) && w.is_life_of(word) && (r.origin.get() ^ origin) << 16 == 0;
+    is_ours && r.expires.get() > now
 }
 
 /// The way to the client, as it was found in this tick or as the host's routes have it, and what it
