@@ -32,25 +32,21 @@ fn goes_on(says: &str, given: Given, p: &Packet) -> Row {
     Row::new(says, given, p.bytes(), Reason::SentBypass, out).then([Then::Entries(0)])
 }
 
-/// All of this module.
-pub(super) fn rows() -> Vec<Row> {
-    let port = Icmpv4Type::DestinationUnreachable(DestUnreachableHeader::Port);
-    let time = Icmpv4Type::TimeExceeded(TimeExceededCode::TtlExceededInTransit);
-    let header = DestUnreachableHeader::FragmentationNeeded { next_hop_mtu: 1400 };
-    let needed = Icmpv4Type::DestinationUnreachable(header);
-    let syn = Packet::new(L4::Tcp(Flags::SYN)).with(|p| p.dst = [192, 0, 2, 1]);
+fn row(says: &str, given: Given, p: &Packet, reason: Reason, out: Out) -> Row {
+    Row::new(says, given, p.bytes(), reason, out)
+}
+
+fn syn() -> Packet {
+    Packet::new(L4::Tcp(Flags::SYN)).with(|p| p.dst = [192, 0, 2, 1])
+}
+
+fn with(policy: u32) -> Given {
+    given(&[]).but(|g| g.settings.policy.flags = policy)
+}
+
+fn sent_on() -> Vec<Row> {
+    let syn = syn();
     let ack = syn.with(|p| p.l4 = L4::Tcp(Flags::ACK));
-    let by = |route| given(&[]).but(|g| g.route = route);
-    let other = Route::Found { port: 1, mac: Mac::new(GATEWAY).to_u64() };
-    let row = |says: &str, given: Given, p: &Packet, reason, out| {
-        Row::new(says, given, p.bytes(), reason, out)
-    };
-    let (last, long) = (syn.with(|p| p.ttl = 1), syn.measuring(1450));
-    let narrow = || by(other).but(|g| g.ports[1].mtu = 1400);
-    let own = Given::service(TCP, Scheduler::Rr, &[])
-        .but(|g| g.settings.policy.flags |= POLICY_CACHE_BYPASS);
-    let to_own = syn.with(|p| p.dst = VIP);
-    let refused = |p: &Packet| Out::Back(icmp(port.clone(), p));
     vec![
         goes_on("no cache is left: to the web server itself", given(&[]), &syn),
         goes_on("none with a weight", given(&[Real::direct(1).weight(0)]), &syn),
@@ -59,74 +55,55 @@ pub(super) fn rows() -> Vec<Row> {
         goes_on("a datagram with no cache left", given(&[]), &syn.with(|p| p.l4 = L4::Udp)),
         goes_on("with IP options", given(&[]), &syn.with(|p| p.options = vec![1; 8])),
         row(
-            "the web server is on the other side",
-            by(other),
-            &syn,
-            Reason::SentBypass,
-            Out::On(syn.on(OTHER_PORT, GATEWAY).bytes()),
-        ),
-        row(
-            "a cache is there",
-            given(&[Real::direct(1)]),
-            &syn,
-            Reason::SentDirect,
-            Out::On(direct(&syn, 1)),
-        ),
-        row(
-            "the last hop before the web server",
-            given(&[]),
-            &last,
-            Reason::SentTimeExceeded,
-            Out::Back(icmp(time, &last)),
-        ),
-        row(
-            "too long for the way to the web server",
-            narrow(),
-            &long,
-            Reason::SentFragNeeded,
-            Out::Back(icmp(needed, &long)),
-        ),
-        row(
-            "no way there, or the address is our own",
-            by(Route::None),
-            &syn,
-            Reason::SentUnreachable,
-            refused(&syn),
-        ),
-        row(
-            "the neighbour there is unknown",
-            by(Route::NoNeighbour),
-            &syn,
-            Reason::NoNeighbour,
-            Out::Dropped,
-        ),
-        row(
-            "the host must not forward there",
-            by(Route::ForwardingOff),
-            &syn,
-            Reason::ForwardingOff,
-            Out::Dropped,
-        ),
-        row(
-            "a service of an address refuses all the same",
-            own,
-            &to_own,
-            Reason::SentUnreachable,
-            refused(&to_own),
-        ),
-        row(
-            "where nobody asks a mark's service refuses",
-            given(&[]).but(|g| g.settings.policy.flags = POLICY_SCHEDULE_ICMP),
-            &syn,
-            Reason::SentUnreachable,
-            refused(&syn),
-        ),
-        row(
-            "and its segments of no connection are the host's",
-            given(&[]).but(|g| g.settings.policy.flags = 0),
+            "where nobody asks, segments of no connection are the host's",
+            with(0),
             &ack,
             Reason::NoConnection,
             Out::Untouched,
         ),
     ]
+}
+
+fn ways() -> Vec<Row> {
+    let time = Icmpv4Type::TimeExceeded(TimeExceededCode::TtlExceededInTransit);
+    let header = DestUnreachableHeader::FragmentationNeeded { next_hop_mtu: 1400 };
+    let needed = Icmpv4Type::DestinationUnreachable(header);
+    let (syn, last, long) = (syn(), syn().with(|p| p.ttl = 1), syn().measuring(1450));
+    let by = |route| given(&[]).but(|g| g.route = route);
+    let other = Route::Found { port: 1, mac: Mac::new(GATEWAY).to_u64() };
+    let narrow = by(other).but(|g| g.ports[1].mtu = 1400);
+    let sent = Out::On(syn.on(OTHER_PORT, GATEWAY).bytes());
+    let (told, cut) = (Out::Back(icmp(time, &last)), Out::Back(icmp(needed, &long)));
+    let (neighbour, forwarding) = (Reason::NoNeighbour, Reason::ForwardingOff);
+    let (unknown, off) = (by(Route::NoNeighbour), by(Route::ForwardingOff));
+    vec![
+        row("the web server is on the other side", by(other), &syn, Reason::SentBypass, sent),
+        row("the last hop before it", given(&[]), &last, Reason::SentTimeExceeded, told),
+        row("too long for the way there", narrow, &long, Reason::SentFragNeeded, cut),
+        row("the neighbour there is unknown", unknown, &syn, neighbour, Out::Dropped),
+        row("the host must not forward there", off, &syn, forwarding, Out::Dropped),
+    ]
+}
+
+fn refused() -> Vec<Row> {
+    let port = Icmpv4Type::DestinationUnreachable(DestUnreachableHeader::Port);
+    let refused = |says: &str, given: Given, p: &Packet| {
+        row(says, given, p, Reason::SentUnreachable, Out::Back(icmp(port.clone(), p)))
+    };
+    let (syn, to_own) = (syn(), syn().with(|p| p.dst = VIP));
+    let own = Given::service(TCP, Scheduler::Rr, &[])
+        .but(|g| g.settings.policy.flags |= POLICY_CACHE_BYPASS);
+    let nowhere = given(&[]).but(|g| g.route = Route::None);
+    let cached = Out::On(direct(&syn, 1));
+    vec![
+        row("a cache is there", given(&[Real::direct(1)]), &syn, Reason::SentDirect, cached),
+        refused("no way there, or the address is our own", nowhere, &syn),
+        refused("a service of an address refuses all the same", own, &to_own),
+        refused("where nobody asks a mark's service refuses", with(POLICY_SCHEDULE_ICMP), &syn),
+    ]
+}
+
+/// All of this module.
+pub(super) fn rows() -> Vec<Row> {
+    [sent_on(), ways(), refused()].concat()
 }

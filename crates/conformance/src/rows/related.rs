@@ -112,14 +112,9 @@ fn unusual() -> Vec<Row> {
     let about = answer_of_service(ACK);
     let p = error(NEEDED, &about, 28);
     let given = |real| Given::service(TCP, Scheduler::Rr, &[real]).established(40000, 0);
-    let dead = |g: &mut Given| {
-        let word = &mut g.conns[0].1.word;
-        *word = word.with(word.state(), word.flags() | CONN_DEAD);
-    };
     let local = renamed(NEEDED, &about, 28, |p| (p.src, p.sport) = (server(1), 8080))
         .with(|p| p.dst = server(1))
         .bytes();
-    let last = p.with(|p| p.ttl = 1);
     let options = p.with(|p| p.options = vec![1; 40]);
     let row = Row::new;
     vec![
@@ -144,6 +139,20 @@ fn unusual() -> Vec<Row> {
             Reason::LocalNat,
             Out::Local(local),
         ),
+    ]
+}
+
+/// What becomes of an error that does not reach its end, or reaches one that is removed.
+fn undelivered() -> Vec<Row> {
+    let p = error(NEEDED, &answer_of_service(ACK), 28);
+    let given = |real| Given::service(TCP, Scheduler::Rr, &[real]).established(40000, 0);
+    let dead = |g: &mut Given| {
+        let word = &mut g.conns[0].1.word;
+        *word = word.with(word.state(), word.flags() | CONN_DEAD);
+    };
+    let last = p.with(|p| p.ttl = 1);
+    let row = Row::new;
+    vec![
         row(
             "an error for a server whose neighbour is unknown",
             given(Real::direct(1).unknown()),
@@ -266,13 +275,9 @@ fn scheduled() -> Vec<Row> {
     let key = client_key(&two().dests[0], 40000);
     let begun = [Then::State(key, state::NONE), Then::Life(key, 3), Then::Live(0, 0, 1)];
     let one = || given(&[Real::direct(1)]);
-    let untouched = |says: &str, given: Given, p: &Packet, reason| {
-        Row::new(says, given, p.bytes(), reason, Out::Untouched)
-    };
     let datagram = answer_of_service(L4::Udp);
     let q = error(PORT, &datagram, 48);
     let of_datagrams = ask(Given::service(UDP, Scheduler::Rr, &[Real::direct(1)]));
-    let flooded = p.with(|p| p.dmac = [2, 0, 0, 0, 9, 9]);
     vec![
         Row::new(
             "an error about an unknown flow finds a server",
@@ -313,6 +318,22 @@ fn scheduled() -> Vec<Row> {
             Out::On(direct(&p, 1)),
         )
         .then(begun),
+    ]
+}
+
+/// Errors about unknown flows that find no server.
+fn not_scheduled() -> Vec<Row> {
+    let about = answer_of_service(ACK);
+    let p = error(NEEDED, &about, 28);
+    let plain = |reals: &[Real]| Given::service(TCP, Scheduler::Rr, reals);
+    let given =
+        |reals: &[Real]| plain(reals).but(|g| g.settings.policy.flags |= POLICY_SCHEDULE_ICMP);
+    let one = || given(&[Real::direct(1)]);
+    let untouched = |says: &str, given: Given, p: &Packet, reason| {
+        Row::new(says, given, p.bytes(), reason, Out::Untouched)
+    };
+    let flooded = p.with(|p| p.dmac = [2, 0, 0, 0, 9, 9]);
+    vec![
         Row::new(
             "nobody is told that no server is left",
             given(&[]),
@@ -343,5 +364,6 @@ fn scheduled() -> Vec<Row> {
 
 /// All of this module.
 pub(super) fn rows() -> Vec<Row> {
-    [known(), unusual(), none_of_ours(), to_clients(), scheduled()].concat()
+    [known(), unusual(), undelivered(), none_of_ours(), to_clients(), scheduled(), not_scheduled()]
+        .concat()
 }

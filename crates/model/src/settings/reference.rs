@@ -80,7 +80,8 @@ const LIMITS: &str = "
     xlvs service set tcp:10.0.0.1:80 --client-limit 100/24 --client-rate 20/s
     xlvs service set tcp:10.0.0.1:80 --client-limit 0 --client-rate 0
 
-A timeout that is not given, or 0, is the director's (`ipvsadm --set`). A limit holds for each
+A timeout that is not given, or 0, is the director's (`ipvsadm --set`). Timeouts hold for
+connections that begin afterwards: those that are there keep the director's. A limit holds for each
 network of clients: the addresses that share PREFIX bits, each address alone if no PREFIX is given;
 both limits of a service go by the same PREFIX. A rate lets as many connections through at once as
 it allows in a second. What is above a limit is dropped and counted. `ipvsadm` changes none of this.

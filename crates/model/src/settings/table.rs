@@ -164,8 +164,8 @@ CacheBypass "cache_bypass" KERNELS Kind::Switch, N(0), N(0), Now;
 "For a transparent cache cluster (a service by mark): with no server left, packets go to where \
  their client sent them, instead of being refused, by the host's routes (which needs \
  net.ipv4.ip_forward). The kernel keeps an entry for each flow that goes so. Here there is none: \
- segments that begin no connection and belong to none go on, too, and a flow of datagrams goes to a \
- server as soon as there is one."
+ segments that begin no connection and belong to none go on, too, and a flow of datagrams goes to \
+ a server as soon as there is one."
 
 ConnReuseMode "conn_reuse_mode" KERNELS Kind::Int, N(1), N(3), Now;
 "What a SYN with the addresses and ports of a connection that is closing does. 0: it belongs to \
@@ -233,7 +233,8 @@ RunEstimation "run_estimation" KERNELS Kind::Switch, N(1), N(1), Now;
 ScheduleIcmp "schedule_icmp" KERNELS Kind::Switch, N(0), N(0), Now;
 "An ICMP error about a packet of no known connection is scheduled like the packet, which finds its \
  server where the scheduler is a hash of the client. Services of marks are not looked for. Errors \
- about known connections reach their server, or with NAT their client, whatever is set here."
+ about known connections reach their server, or with NAT their client, whatever is set here; those \
+ about a tunnel's outer packets are the host's, and no client is told of them."
 
 SecureTcp "secure_tcp" KERNELS Kind::Range(0, 3), N(0), N(0), Now;
 "Follows TCP by a stricter table of states, in which a client alone cannot make a connection \
