@@ -6,7 +6,7 @@
 //! | `GET /v1/services` | - | `Vec<`[`ServiceView`]`>`, in the order they were added |
 //! | `GET /v1/services?persistent=true` | - | kept clients counted, too |
 //! | `GET /v1/services?service=KEY` | - | this one, or none |
-//! | `GET /v1/servers?address=&port=&service=` | - | `Vec<`[`ServerDetail`](crate::ServerDetail)`>` |
+//! | `GET /v1/servers?address=&port=&service=` | - | `Vec<ServerDetail>`: all of some servers |
 //! | `GET /v1/events?after=&limit=` | - | `Vec<`[`Event`](crate::Event)`>`, or a stream of them |
 //! | `GET /metrics` | - | metrics as Prometheus reads them |
 //! | `GET /v1/stats` | - | [`TotalsView`](crate::TotalsView): what the whole director counts |

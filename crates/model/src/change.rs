@@ -223,15 +223,7 @@ impl Model {
                 let at = found.servers.iter().position(|s| s.key == *server);
                 found.servers.remove(at.ok_or(Fault::NoSuchServer)?);
             }
-            Change::SetOverride { service, server, value } => {
-                let found = self.service(service).ok_or(Fault::NoSuchService)?;
-                found.server(server).ok_or(Fault::NoSuchServer)?;
-                self.overrides.set(*service, *server, value.clone());
-            }
-            Change::ClearOverride { service, server } => {
-                let is_gone = self.overrides.clear(service, server);
-                return if is_gone { Ok(()) } else { Err(Fault::NoSuchOverride) };
-            }
+            Change::SetOverride { .. } | Change::ClearOverride { .. } => self.say(change)?,
             Change::AddMark { at, rule } => marks::add(&mut self.marks, *at, rule)?,
             Change::RemoveMark { at } => marks::remove(&mut self.marks, *at)?,
             Change::SetTimeouts { timeouts } => self.set_timeouts(timeouts)?,
@@ -274,6 +266,24 @@ impl Model {
 
     fn service_mut(&mut self, key: &ServiceKey) -> Result<&mut Service, Fault> {
         self.services.get_mut(key).ok_or(Fault::NoSuchService)
+    }
+
+    /// What a person says of a server. One that is not written cannot be drained; that it was is
+    /// taken back all the same.
+    fn say(&mut self, change: &Change) -> Result<(), Fault> {
+        match change {
+            Change::SetOverride { service, server, value } => {
+                let found = self.service(service).ok_or(Fault::NoSuchService)?;
+                found.server(server).ok_or(Fault::NoSuchServer)?;
+                self.overrides.set(*service, *server, value.clone());
+                Ok(())
+            }
+            Change::ClearOverride { service, server } => {
+                let is_gone = self.overrides.clear(service, server);
+                if is_gone { Ok(()) } else { Err(Fault::NoSuchOverride) }
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The list of a service, or the director's.

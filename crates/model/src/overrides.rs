@@ -158,7 +158,10 @@ mod tests {
         for (json, words, out, pending) in [
             (r#"{"kind":"drain"}"#, "drained by somebody", false, None),
             (
-                r#"{"kind":"drain","deadline":9,"on_deadline":"reset","owner":"ada","reason":"new disks","since":5}"#,
+                concat!(
+                    r#"{"kind":"drain","deadline":9,"on_deadline":"reset","owner":"ada","#,
+                    r#""reason":"new disks","since":5}"#
+                ),
                 "drained by ada: new disks",
                 false,
                 Some(9),

@@ -174,8 +174,8 @@ impl Page<'_> {
         };
         text.push_str(&line);
         text.push('\n');
-        // A listing shows what is in force, as it does where a daemon edits the kernel's table; what
-        // is saved is what was asked for.
+        // A listing shows what is in force, as where a daemon edits the kernel's table; what is
+        // saved is what was asked for.
         let is_shown = |server: &&ServerView| match self.shape {
             Shape::Rules => server.is_written(),
             Shape::Listing(_) => server.is_listed(),

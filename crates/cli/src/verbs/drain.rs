@@ -37,7 +37,7 @@ pub(super) struct Signature {
     #[arg(long, value_name = "TEXT", default_value = "")]
     reason: String,
 
-    /// Whose wish it is [default: $SUDO_USER, else the user].
+    /// Whose wish it is [default: who asks].
     #[arg(long, value_name = "NAME")]
     owner: Option<String>,
 }

@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn users_have_names() {
-        let users = "root:x:0:0:root:/root:/bin/bash\n# a remark\nada:x:1000:1000::/home/ada:\n";
+        let users = "root:x:0:0:root:/root:/bin/bash\n# a remark\nada:x:1000:1000::/srv/ada:\n";
         for (uid, expected) in [(0, Some("root")), (1000, Some("ada")), (7, None)] {
             assert_eq!(name_of(users, uid).as_deref(), expected, "{uid}");
         }
