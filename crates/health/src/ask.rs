@@ -150,6 +150,17 @@ impl Pace {
     /// The pace of a check.
     pub fn of(check: &Check) -> Self {
         let common = &check.common;
+        if let Kind::File(_) = check.kind {
+            // keepalived is told by inotify; a look each second comes close.
+            return Self {
+                interval: FILE_INTERVAL,
+                retry: 0,
+                retry_after: FILE_INTERVAL,
+                warmup: Duration::ZERO,
+                alpha: common.alpha,
+                rise: 1,
+            };
+        }
         // A pause of nothing would keep a processor busy, and nobody means it.
         Self {
             interval: common.delay_loop.max(SHORTEST),
@@ -164,3 +175,6 @@ impl Pace {
 
 /// No check asks more often than this.
 const SHORTEST: Duration = Duration::from_millis(10);
+
+/// How often a file is looked at.
+const FILE_INTERVAL: Duration = Duration::from_secs(1);

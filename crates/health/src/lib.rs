@@ -32,7 +32,7 @@ pub use self::{
     effect::{Alert, Effect, Event, Occasion, Run},
     history::{Entry, HISTORY, History},
     life::{Change, Life, Manner, Pace, Step},
-    outcome::{Fault, Good, Outcome, Stage},
+    outcome::{Fault, Good, Outcome, Stage, Weight},
     quorum::{Quorate, Threshold, Turn},
     view::{CheckView, LastView, ServerView, ServiceView, Snapshot},
 };

@@ -1,6 +1,6 @@
 //! What one question found.
 
-use std::{fmt, time::Duration};
+use std::{fmt, mem::discriminant, time::Duration};
 
 use thiserror::Error;
 
@@ -23,6 +23,16 @@ impl Outcome {
     /// True of a good answer.
     pub const fn is_good(&self) -> bool {
         matches!(self, Self::Good(_))
+    }
+
+    /// The same for a person: a page whose digest is another each time is the same fault.
+    pub fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Bad(one), Self::Bad(other)) => {
+                discriminant(one) == discriminant(other) && one.code() == other.code()
+            }
+            _ => discriminant(self) == discriminant(other),
+        }
     }
 
     /// A status or exit code.
@@ -51,8 +61,26 @@ impl fmt::Display for Outcome {
 pub struct Good {
     /// A status or exit code.
     pub code: Option<u16>,
-    /// The weight that a `misc_dynamic` program asks for.
-    pub weight: Option<u32>,
+    /// What it asks of the server's weight.
+    pub weight: Option<Weight>,
+}
+
+/// What a good answer asks of the server's weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// This weight (`misc_dynamic`).
+    Be(u32),
+    /// So much more than it would be (`FILE_CHECK`).
+    Add(i64),
+}
+
+impl fmt::Display for Weight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Be(weight) => write!(f, "weight {weight}"),
+            Self::Add(more) => write!(f, "weight {more:+}"),
+        }
+    }
 }
 
 /// Why an answer is not good. Its text completes `TCP_CHECK 10.0.0.5:80: ...`.
@@ -118,6 +146,9 @@ pub enum Fault {
         /// It was found.
         found: bool,
     },
+    /// The number in a file.
+    #[error("the file says {0}")]
+    Number(i64),
     /// A program's exit code.
     #[error("exit code {0}")]
     Exit(u8),

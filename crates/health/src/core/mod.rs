@@ -21,7 +21,7 @@ use xlvs_model::{
 
 use crate::{
     Ask, Change, Config, Effect, Event, History, Life, Manner, Moment, Occasion, Outcome, Pace,
-    Quorate,
+    Quorate, Weight,
 };
 
 /// A question, by its number.
@@ -68,8 +68,8 @@ struct Probe {
     turn: u32,
     /// When the question that is under way was asked.
     asked: Option<Moment>,
-    /// What a dynamic program asked for last.
-    weight: Option<u32>,
+    /// What its last good answer asked of the weight.
+    weight: Option<Weight>,
     log_all: bool,
     users: Vec<User>,
 }
@@ -162,7 +162,7 @@ impl Core {
         let Some(probe) = self.probes.get_mut(&id) else { return };
         let Some(asked) = probe.asked.take() else { return };
         self.asking -= 1;
-        let is_news = probe.history.last().is_none_or(|last| last.outcome != *outcome);
+        let is_news = probe.history.last().is_none_or(|last| !last.outcome.is_like(outcome));
         probe.history.add(outcome, took, now);
         let step = match outcome {
             Outcome::Unasked(_) => None,

@@ -3,7 +3,9 @@
 use xlvs_model::{Finding, Health, Quorum};
 
 use super::{Core, ProbeId, Server, Service, User, resolve};
-use crate::{Alert, Change, Effect, Event, Moment, Occasion, Run, Threshold, Turn, history::Entry};
+use crate::{
+    Alert, Change, Effect, Event, Moment, Occasion, Run, Threshold, Turn, Weight, history::Entry,
+};
 
 impl Core {
     /// A question's state changed: works that out for all who ask it.
@@ -139,32 +141,32 @@ impl Core {
         let (_, server) = self.places(user);
         let probes = server.probes.iter().filter_map(|id| self.probes.get(id));
         let written = i64::from(server.terms.server.weight);
-        let mut causes = Vec::new();
+        let (mut faults, mut wishes) = (Vec::new(), Vec::new());
         let mut asked = None;
-        let mut up = true;
         for probe in probes {
             if !probe.life.is_up() {
-                up = false;
                 let last = probe.history.last().map_or_else(
                     || "not checked yet".to_owned(),
                     |Entry { outcome, .. }| outcome.to_string(),
                 );
-                causes.push(format!("{}: {last}", probe.ask.name()));
+                faults.push(format!("{}: {last}", probe.ask.name()));
             } else if let Some(weight) = probe.weight {
                 // One program says the weight; of several each adds what it differs by.
-                *asked.get_or_insert(written) += i64::from(weight) - written;
-                causes.push(format!("{} asks for weight {weight}", probe.ask.name()));
+                let sum = asked.get_or_insert(written);
+                *sum = sum.saturating_add(match weight {
+                    Weight::Be(weight) => i64::from(weight) - written,
+                    Weight::Add(more) => more,
+                });
+                wishes.push(format!("{} asks for {weight}", probe.ask.name()));
             }
         }
-        if !up {
-            causes.retain(|cause| !cause.contains(" asks for weight "));
-        }
+        let up = faults.is_empty();
         let weight = asked.map(|sum| u32::try_from(sum.max(0)).unwrap_or(u32::MAX));
         Health {
             up,
             inhibit: server.terms.inhibit_on_failure,
             weight: weight.filter(|_| up),
-            cause: causes.join("; "),
+            cause: if up { wishes } else { faults }.join("; "),
         }
     }
 

@@ -140,7 +140,10 @@ impl World {
 }
 
 fn exit(code: u16) -> Outcome {
-    Outcome::Good(Good { code: Some(code), weight: (code >= 2).then(|| u32::from(code) - 2) })
+    Outcome::Good(Good {
+        code: Some(code),
+        weight: (code >= 2).then(|| Weight::Be(u32::from(code) - 2)),
+    })
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod chunks;
 mod datagram;
+mod file;
 mod http;
 mod judge;
 mod mail;
@@ -16,6 +17,7 @@ mod smtp;
 pub use self::{
     chunks::Chunks,
     datagram::{BadName, DEFAULT_PAYLOAD, Query, udp_reply},
+    file::{FILE_LIMIT, file_says},
     http::{HEAD_LIMIT, Http, request},
     judge::{BODY_LIMIT, Judge, Page},
     mail::{Letter, MailDialogue, MailFault, MailStep},

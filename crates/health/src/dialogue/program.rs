@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::{Fault, Good, Moment, Outcome};
+use crate::{Fault, Good, Moment, Outcome, Weight};
 
 /// From one signal to the next.
 pub const GRACE: Duration = Duration::from_secs(2);
@@ -96,7 +96,7 @@ impl Program {
             Waited::Exit(0) => Outcome::Good(Good { code: Some(0), weight: None }),
             Waited::Exit(code @ 2..) if self.dynamic => Outcome::Good(Good {
                 code: Some(u16::from(code)),
-                weight: Some(u32::from(code) - 2),
+                weight: Some(Weight::Be(u32::from(code) - 2)),
             }),
             Waited::Exit(code) => Outcome::Bad(Fault::Exit(code)),
             Waited::Signal(signal) => Outcome::Bad(Fault::Signal(signal)),
@@ -115,7 +115,9 @@ mod tests {
 
     #[test]
     fn every_class_of_exit_code() {
-        let good = |code, weight| Outcome::Good(Good { code: Some(code), weight });
+        let good = |code, weight: Option<u32>| {
+            Outcome::Good(Good { code: Some(code), weight: weight.map(Weight::Be) })
+        };
         for (dynamic, how, expected) in [
             (false, Waited::Exit(0), good(0, None)),
             (false, Waited::Exit(1), Outcome::Bad(Fault::Exit(1))),

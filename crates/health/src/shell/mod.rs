@@ -223,9 +223,8 @@ async fn question(ask: &Ask, url: usize, context: &Context) -> Outcome {
         Kind::Smtp(check) => other::smtp(ask, check).await,
         Kind::Dns(check) => other::dns(ask, check).await,
         Kind::Udp(check) => other::udp(ask, check).await,
-        Kind::File(_) | Kind::Bfd(_) => {
-            Outcome::Unasked(format!("xlvs does not do {} yet", ask.kind.keyword()))
-        }
+        Kind::File(check) => other::file(check).await,
+        Kind::Bfd(_) => Outcome::Unasked(format!("xlvs does not do {} yet", ask.kind.keyword())),
     }
 }
 

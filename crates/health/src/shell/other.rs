@@ -1,4 +1,4 @@
-//! `SMTP_CHECK`, `DNS_CHECK` and `UDP_CHECK`.
+//! `SMTP_CHECK`, `DNS_CHECK`, `UDP_CHECK` and `FILE_CHECK`.
 
 use std::{
     io,
@@ -12,12 +12,12 @@ use tokio::{
     net::UdpSocket,
     time::timeout,
 };
-use xlvs_model::health::{DnsCheck, SmtpCheck, SmtpHost, UdpCheck};
+use xlvs_model::health::{DnsCheck, FileCheck, SmtpCheck, SmtpHost, UdpCheck};
 
 use super::net::{connect, late, prepare, unreached, words};
 use crate::{
     Ask, Fault, Outcome, Stage,
-    dialogue::{DEFAULT_PAYLOAD, Query, Smtp, SmtpStep, udp_reply},
+    dialogue::{DEFAULT_PAYLOAD, FILE_LIMIT, Query, Smtp, SmtpStep, file_says, udp_reply},
 };
 
 /// The steps of SMTP that each may take the time of one connection.
@@ -140,6 +140,22 @@ pub(super) async fn udp(ask: &Ask, check: &UdpCheck) -> Outcome {
         Err(_) if check.require_reply => late(Stage::Answer, ask.timeout),
         Err(_) => Outcome::GOOD,
     }
+}
+
+/// Reads the number in a file.
+pub(super) async fn file(check: &FileCheck) -> Outcome {
+    let mut text = Vec::new();
+    match tokio::fs::File::open(&check.path).await {
+        Ok(file) => {
+            let limit = u64::try_from(FILE_LIMIT).unwrap_or(u64::MAX);
+            if let Err(fault) = file.take(limit).read_to_end(&mut text).await {
+                return Outcome::Unasked(format!("{}: {}", check.path, words(&fault)));
+            }
+        }
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
+        Err(fault) => return Outcome::Unasked(format!("{}: {}", check.path, words(&fault))),
+    }
+    file_says(check, &text)
 }
 
 fn open(ask: &Ask) -> Result<UdpSocket, Outcome> {

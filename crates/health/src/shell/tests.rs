@@ -32,13 +32,13 @@ use tokio_rustls::TlsAcceptor;
 use xlvs_model::{
     Finding,
     health::{
-        Check, Common, DnsCheck, HttpCheck, HttpProtocol, MiscCheck, RealServer, Script,
+        Check, Common, DnsCheck, FileCheck, HttpCheck, HttpProtocol, MiscCheck, RealServer, Script,
         ScriptUser, SmtpCheck, SmtpHost, UdpCheck, Url, VirtualServer,
     },
 };
 
 use super::*;
-use crate::{Alert, Fault, Good, Mail, Occasion, Run, Stage, dialogue::BODY_LIMIT};
+use crate::{Alert, Fault, Good, Mail, Occasion, Run, Stage, Weight, dialogue::BODY_LIMIT};
 
 /// Long enough for anything that is not to take forever.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -391,6 +391,18 @@ async fn answers_at_once(bytes: &'static str) -> SocketAddr {
 }
 
 #[tokio::test]
+async fn files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("number");
+    let terms = FileCheck { path: path.display().to_string(), weight: 1, ..FileCheck::default() };
+    assert_eq!(ask(Kind::File(terms.clone()), NOWHERE).await, Outcome::GOOD, "none says 0");
+    std::fs::write(&path, "-3\n").expect("written");
+    let weight = Some(Weight::Add(-3));
+    let expected = Outcome::Good(Good { code: None, weight });
+    assert_eq!(ask(Kind::File(terms), NOWHERE).await, expected);
+}
+
+#[tokio::test]
 async fn datagrams() {
     let server = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
     let address = server.local_addr().expect("an address");
@@ -444,8 +456,9 @@ const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4A
 
 #[tokio::test]
 async fn every_class_of_exit_code() {
-    let dynamic =
-        |code: u16| Outcome::Good(Good { code: Some(code), weight: Some(u32::from(code) - 2) });
+    let dynamic = |code: u16| {
+        Outcome::Good(Good { code: Some(code), weight: Some(Weight::Be(u32::from(code) - 2)) })
+    };
     for (text, is_dynamic, expected) in [
         ("exit 0", false, good(0)),
         ("exit 1", false, Outcome::Bad(Fault::Exit(1))),
