@@ -290,10 +290,13 @@ impl Engine {
         let host = &self.sight.host;
         let edit =
             self.model.edit(batch, |model, change| model.resolve(change, |name| host.mtu_of(name)));
-        if !edit.changed() {
+        let edited = edit.edited();
+        if !edit.changed() && edited.is_empty() {
             return Ok(edit.faults);
         }
-        match self.put_in_force(&edit.touched()) {
+        self.plane()?.note_edits(&edited);
+        match self.put_in_force(&(&edit.touched() | &edited)) {
+            Ok(()) if !edit.changed() => Ok(edit.faults),
             Ok(()) => {
                 let faults = edit.faults.clone();
                 self.note_edit(edit);

@@ -91,6 +91,9 @@ pub(crate) trait Plane: Send {
     /// `touched` is given, no other services than these differ from what was applied last.
     fn apply(&mut self, model: &Model, touched: Option<&Touched>) -> Result<(), PlaneError>;
 
+    /// Servers of these services were edited, were it to what they were: before [`Self::apply`].
+    fn note_edits(&mut self, services: &Touched);
+
     /// Services to be applied again once a second, as servers of theirs are in slow start.
     fn ramping(&self) -> Touched;
 

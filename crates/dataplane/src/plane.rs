@@ -121,6 +121,12 @@ impl<H: Home> Dataplane<H> {
         self.carry_out(model, Some(touched))
     }
 
+    /// To be called before a change is applied in which servers of these services were edited,
+    /// were it to what they were: in the kernel, wrr begins its walk anew at that.
+    pub fn note_edits(&mut self, services: &Touched) {
+        self.compiler.note_edits(services);
+    }
+
     /// Services of which servers in slow start have less than the others: to be applied again as
     /// touched, once a second, for their shares to grow. A server begins its slow start when it
     /// is added, or gets a weight again, beside others that have one.

@@ -392,6 +392,14 @@ fn unicast(address: IpAddr) -> Result<(), Fault> {
 }
 
 impl Change {
+    /// The service of whose servers it edits one, whatever that changes.
+    pub(crate) const fn edited(&self) -> Option<ServiceKey> {
+        match self {
+            Self::EditServer { service, .. } => Some(*service),
+            _ => None,
+        }
+    }
+
     /// The service of whose servers it overrides one, or no longer does.
     pub(crate) const fn overridden(&self) -> Option<ServiceKey> {
         match self {

@@ -75,6 +75,11 @@ impl Edit {
         self.rest.is_some() || !self.before.is_empty()
     }
 
+    /// The services of which a server was edited, were it to what it was: schedulers may care.
+    pub fn edited(&self) -> Touched {
+        self.made.iter().filter_map(Change::edited).collect()
+    }
+
     /// The services that differ, or of which a server is overridden or no longer.
     pub fn touched(&self) -> Touched {
         let overridden = self.made.iter().filter_map(Change::overridden);

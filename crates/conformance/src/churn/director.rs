@@ -121,6 +121,9 @@ impl Director {
 
     fn change(&mut self, change: &Change) -> Result<(), Unsupported> {
         self.model.apply(change).map_err(|fault| Unsupported(fault.to_string()))?;
+        if let Change::EditServer { service, .. } = change {
+            self.plane.note_edits(&[*service].into());
+        }
         self.plane.apply(&self.model).map_err(|error| Unsupported(error.to_string()))?;
         self.plane.set_hops(&hops().into_iter().collect()).unwrap();
         Ok(())

@@ -106,6 +106,20 @@ fn changes_that_may_go_together_do() {
 }
 
 #[test]
+fn an_edit_that_changes_nothing_is_told_all_the_same() {
+    let mut bench = Bench::new();
+    let add = add_server(80, ONE);
+    let Change::AddServer { service, server } = add.clone() else { panic!("{add:?}") };
+    bench.engine.change(&[add_service(80), add_service(81), add]).unwrap();
+    assert!(bench.fake.told().edited.is_empty(), "an added one is none");
+    let outcome = bench.engine.change(&[Change::EditServer { service, server }]).unwrap();
+    assert_eq!(outcome.faults, [None]);
+    let told = bench.fake.told();
+    assert_eq!(told.edited, [service].into(), "wrr begins its walk anew");
+    assert_eq!(told.touched.last(), Some(&Some([service].into())));
+}
+
+#[test]
 fn the_plane_is_told_what_differs() {
     let mut bench = Bench::new();
     bench.engine.change(&[add_service(80), add_service(81), add_service(82)]).unwrap();

@@ -32,6 +32,8 @@ pub(crate) struct Told {
     pub(crate) walks: usize,
     /// Services with servers in slow start.
     pub(crate) ramping: Touched,
+    /// Services of which a server was edited in the last change.
+    pub(crate) edited: Touched,
     /// What their servers have of their weights, of 64.
     pub(crate) share: Option<u32>,
     /// Active connections of servers that have not two.
@@ -79,6 +81,10 @@ impl Plane for Fake {
         told.applied.push(model.clone());
         told.touched.push(touched.cloned());
         Ok(())
+    }
+
+    fn note_edits(&mut self, services: &Touched) {
+        self.told().edited.clone_from(services);
     }
 
     fn ramping(&self) -> Touched {

@@ -77,6 +77,10 @@ impl<H: Programs> Plane for Tables<H> {
         Ok(applied?)
     }
 
+    fn note_edits(&mut self, services: &Touched) {
+        self.plane.note_edits(services);
+    }
+
     fn ramping(&self) -> Touched {
         self.plane.ramping()
     }

@@ -24,7 +24,8 @@ impl Compiler {
     ) -> Result<List, Error> {
         let Wanted { slow_start_s, servers, .. } = *wanted;
         let served = self.served(key, slow_start_s);
-        let mut list = List { listed: Vec::with_capacity(servers.len()), edited: false };
+        let edited = self.edited.contains(&key);
+        let mut list = List { listed: Vec::with_capacity(servers.len()), edited };
         for server in servers.iter().filter(|server| leave::forwarded_to(server).is_ok()) {
             let Some(dest_key) = DestKey::new(key, &server.key) else { continue };
             let slot = if let Some(slot) = self.slots.find(&dest_key) {

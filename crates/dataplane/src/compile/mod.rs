@@ -99,6 +99,8 @@ pub(crate) struct Compiler {
     before: Settings,
     hops: HashMap<u32, Hop>,
     ports: Vec<Port>,
+    /// Services of which a server was edited since the last change was compiled.
+    edited: BTreeSet<ServiceKey>,
 }
 
 /// A service in the tables.
@@ -158,6 +160,7 @@ impl Compiler {
             last_weights: Undo::default(),
             ramps: Undo::default(),
             ramping: Undo::default(),
+            edited: BTreeSet::new(),
             thresholds: Undo::default(),
             limits: Limits::adopt(home)?,
             settings,
@@ -243,6 +246,7 @@ impl Compiler {
         self.last_weights.commit();
         self.ramps.commit();
         self.ramping.commit();
+        self.edited.clear();
     }
 
     /// Takes it back.
@@ -260,6 +264,12 @@ impl Compiler {
         self.ramps.roll_back();
         self.ramping.roll_back();
         self.settings = self.before;
+    }
+
+    /// Servers of these services were edited, perhaps to what they were. The next change that is
+    /// compiled has wrr begin its walk anew, as `ip_vs_wrr_dest_changed` does.
+    pub(crate) fn note_edits(&mut self, services: &Touched) {
+        self.edited = services.iter().filter_map(service_key).collect();
     }
 
     /// The writes that make the tables say what `model` says, given that nothing but the services

@@ -231,6 +231,15 @@ fn list_order_and_scheduler_memory() {
     lab.set_state(WEB, wrr_state(2, 2));
     lab.make(&["m tcp:10.0.0.1:80 10.1.0.1:80"]);
     assert_eq!(wrr_parts(lab.seen(WEB).unwrap().1), (0, 2), "wrr goes to the head at any edit");
+    lab.set_state(WEB, wrr_state(2, 2));
+    lab.make(&["m tcp:10.0.0.1:80 10.1.0.1:80"]);
+    assert_eq!(wrr_parts(lab.seen(WEB).unwrap().1), (2, 2), "nobody said that there was one");
+    lab.plane.note_edits(&["tcp:10.0.0.1:80".parse().unwrap()].into());
+    lab.make(&["m tcp:10.0.0.1:80 10.1.0.1:80"]);
+    assert_eq!(wrr_parts(lab.seen(WEB).unwrap().1), (0, 2), "even at one that changes nothing");
+    lab.set_state(WEB, wrr_state(2, 2));
+    lab.plane.apply(&lab.model).unwrap();
+    assert_eq!(wrr_parts(lab.seen(WEB).unwrap().1), (2, 2), "and once");
     assert_eq!(lab.dest(0).method, METHOD_MASQ);
     assert_eq!(lab.dest(1).method, METHOD_ROUTE);
 }
