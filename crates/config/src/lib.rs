@@ -1,7 +1,8 @@
-//! What people write, turned into the model's changes: today the command lines of `ipvsadm`.
+//! What people write, turned into the model: command lines of `ipvsadm`, and `keepalived.conf`.
 //!
-//! Pure: names are looked up through a [`ipvsadm::Resolver`] that the caller brings, and nothing
-//! here prints, exits or talks to a director.
+//! Pure: names and files are looked up through what the caller brings ([`ipvsadm::Resolver`],
+//! [`keepalived::Host`]), and nothing here prints, exits or talks to a director.
 #![forbid(unsafe_code)]
 
 pub mod ipvsadm;
+pub mod keepalived;

@@ -1,6 +1,7 @@
 //! The verbs. Each module has its flags and what it does; here they are joined.
 
 mod access;
+mod check;
 mod conn;
 mod detach;
 mod drain;
@@ -71,6 +72,8 @@ enum Verb {
     /// Daemons that tell another director of connections.
     #[command(subcommand)]
     Sync(sync::Verb),
+    /// Read a configuration file and tell all that is wrong with it.
+    Check(check::Args),
     /// Connections that are tracked.
     #[command(subcommand)]
     Conn(conn::Verb),
@@ -116,6 +119,7 @@ impl Xlvs {
             Verb::Server(verb) => verb.run(),
             Verb::Mark(verb) => verb.run(),
             Verb::Sync(verb) => verb.run(),
+            Verb::Check(args) => return args.run(),
             Verb::Conn(verb) => verb.run(),
             Verb::Proc(args) => args.run(),
             Verb::Events(args) => args.run(),

@@ -1,0 +1,153 @@
+//! `xlvs check`: what a configuration file means, and all that is wrong with it, at once.
+
+use std::{
+    collections::hash_map::RandomState,
+    fs,
+    hash::BuildHasher,
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use serde::Serialize;
+use xlvs_config::keepalived::{Config, Diagnostic, Host, Report, Severity, load};
+
+use crate::output::{self, Format, Output};
+
+/// `xlvs check FILE`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// A keepalived.conf; what it includes is read too.
+    #[arg(value_name = "FILE", default_value = "/etc/keepalived/keepalived.conf")]
+    file: PathBuf,
+
+    /// What `@id` lines are compared with [default: the host's name up to the first dot].
+    #[arg(short = 'i', long, value_name = "ID")]
+    config_id: Option<String>,
+
+    /// Warnings count as errors.
+    #[arg(long)]
+    strict: bool,
+
+    #[command(flatten)]
+    output: Output,
+}
+
+/// The answer as JSON.
+#[derive(Serialize)]
+struct Checked<'a> {
+    ok: bool,
+    diagnostics: &'a [Diagnostic],
+    config: &'a Config,
+}
+
+impl Args {
+    /// Reads the file and tells what is to be told of it. Failure: it cannot be put in force.
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let host = ThisHost::new(self.config_id.clone());
+        let (config, report) = load(&self.file.to_string_lossy(), &host);
+        let warned = self.strict && report.count(Severity::Warning) > 0;
+        let ok = !report.has_errors() && !warned;
+        let mut out = output::stdout();
+        match self.output.output {
+            Format::Json => {
+                let diagnostics = &report.diagnostics;
+                output::json(&mut out, &Checked { ok, diagnostics, config: &config })?;
+            }
+            Format::Table => {
+                // Colours are taken out again where they are not wanted.
+                write!(out, "{}", report.render(true))?;
+                writeln!(out, "{}", summary(&self.file, &config, &report, ok))?;
+            }
+        }
+        Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// One line: `keepalived.conf: 2 services, 4 servers, 4 checks; 1 warning: good`.
+fn summary(file: &Path, config: &Config, report: &Report, ok: bool) -> String {
+    let servers = config.virtual_servers.iter().flat_map(|service| &service.servers);
+    let checks: usize = servers.clone().map(|server| server.checks.len()).sum();
+    let what = [
+        (config.services.len(), "service"),
+        (servers.count(), "server"),
+        (checks, "check"),
+        (config.vrrp.instances.len(), "vrrp_instance"),
+    ];
+    let told = [
+        (report.count(Severity::Error), "error"),
+        (report.count(Severity::Warning), "warning"),
+        (report.count(Severity::Note), "note"),
+    ];
+    let list = |counts: &[(usize, &str)]| {
+        let counts = counts.iter().filter(|(count, _)| *count > 0);
+        let words = counts
+            .map(|(count, noun)| format!("{count} {noun}{}", if *count == 1 { "" } else { "s" }));
+        words.collect::<Vec<_>>().join(", ")
+    };
+    let (what, told) = (list(&what), list(&told));
+    let what = if what.is_empty() { "nothing to balance".to_owned() } else { what };
+    let told = if told.is_empty() { told } else { format!("; {told}") };
+    let verdict = if ok { "good" } else { "cannot be put in force" };
+    format!("{}: {what}{told}: {verdict}", file.display())
+}
+
+/// Files and the environment, as they are here.
+#[derive(Debug)]
+pub(crate) struct ThisHost {
+    config_id: String,
+}
+
+impl ThisHost {
+    pub(crate) fn new(config_id: Option<String>) -> Self {
+        let config_id = config_id.unwrap_or_else(|| {
+            let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+            name.split('.').next().unwrap_or_default().to_owned()
+        });
+        Self { config_id }
+    }
+}
+
+impl Host for ThisHost {
+    fn read(&self, path: &str) -> Result<Vec<u8>, String> {
+        let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
+        // A FIFO or a device could keep a reader for ever.
+        if !metadata.is_file() {
+            return Err("it is not a file".to_owned());
+        }
+        fs::read(path).map_err(|error| error.to_string())
+    }
+
+    fn list(&self, folder: &str) -> Vec<String> {
+        let folder = if folder.is_empty() { "." } else { folder };
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let is_folder = entry.path().is_dir();
+            Some(if is_folder { format!("{name}/") } else { name })
+        });
+        names.collect()
+    }
+
+    fn environment(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    fn random(&self, low: u32, high: u32) -> u32 {
+        // A hasher's keys are random, and nothing here is a secret.
+        let random = RandomState::new().hash_one(());
+        let width = u64::from(high.saturating_sub(low)) + 1;
+        low + u32::try_from(random % width).unwrap_or(0)
+    }
+
+    fn config_id(&self) -> &str {
+        &self.config_id
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  xlvs check /etc/keepalived/keepalived.conf       everything that is wrong with it, at once
+  xlvs check keepalived.conf -i main               as on the host of that name
+  xlvs check keepalived.conf -o json               for programs";
