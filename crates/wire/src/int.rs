@@ -137,20 +137,20 @@ unsafe impl Wire for Macs {}
 impl Macs {
     /// To `dst`, from `src`.
     pub const fn new(dst: Mac, src: Mac) -> Self {
-        let ([a, b, c, d, e, f], [g, h, i, j, k, l]) = (dst.bytes(), src.bytes());
-        Self([a, b, c, d, e, f, g, h], [i, j, k, l])
+        let (d, s) = (dst.bytes(), src.bytes());
+        Self([d[0], d[1], d[2], d[3], d[4], d[5], s[0], s[1]], [s[2], s[3], s[4], s[5]])
     }
 
     /// To whom.
     pub const fn dst(&self) -> Mac {
-        let [a, b, c, d, e, f, _, _] = self.0;
-        Mac::new([a, b, c, d, e, f])
+        let head = &self.0;
+        Mac([head[0], head[1], head[2], head[3]], [head[4], head[5]])
     }
 
     /// From whom.
     pub const fn src(&self) -> Mac {
-        let ([.., g, h], [i, j, k, l]) = (self.0, self.1);
-        Mac::new([g, h, i, j, k, l])
+        let (head, tail) = (&self.0, &self.1);
+        Mac([head[6], head[7], tail[0], tail[1]], [tail[2], tail[3]])
     }
 
     /// Copies `from`.
