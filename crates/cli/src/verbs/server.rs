@@ -286,7 +286,7 @@ fn weight(server: &ServerView) -> String {
 }
 
 /// `up`, or `down: HTTP status 500`.
-fn state(server: &ServerView) -> String {
+pub(super) fn state(server: &ServerView) -> String {
     let cause = server.standing.as_ref().and_then(|standing| standing.cause.as_ref());
     let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
     format!("{}{cause}", server.state().name())

@@ -3,9 +3,10 @@
 use std::io::Write;
 
 use owo_colors::OwoColorize;
-use xlvs_api::{Director, ServiceView, Status};
+use xlvs_api::{Director, ServerView, ServiceView, Status};
+use xlvs_model::State;
 
-use super::{Where, service};
+use super::{Where, server, service};
 use crate::output::{self, Format, Output};
 
 /// `xlvs status`
@@ -52,12 +53,31 @@ pub(super) fn show(
         writeln!(out, "\nNo services yet. Add one: xlvs service add tcp:ADDRESS:PORT")?;
         return Ok(());
     }
+    out_of_service(&services, out)?;
     let shown: Vec<ServiceView> = services.iter().take(SERVICES_SHOWN).cloned().collect();
     writeln!(out)?;
     service::table(&shown, out)?;
     if services.len() > shown.len() {
         let more = services.len() - shown.len();
         writeln!(out, "... and {more} more: xlvs service list")?;
+    }
+    Ok(())
+}
+
+/// Servers that do not get what is written of them, and why.
+fn out_of_service(services: &[ServiceView], out: &mut dyn Write) -> anyhow::Result<()> {
+    let each = services.iter().flat_map(|s| s.servers.iter().map(move |server| (s.key, server)));
+    let is_odd = |server: &ServerView| !matches!(server.state(), State::Up | State::Standby);
+    let odd: Vec<_> = each.filter(|(_, server)| is_odd(server)).collect();
+    if odd.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{}", "Not in service".bold())?;
+    for (service, server) in odd.iter().take(SERVERS_SHOWN) {
+        writeln!(out, "  {} of {service}: {}", server.address, server::state(server))?;
+    }
+    if odd.len() > SERVERS_SHOWN {
+        writeln!(out, "  ... and {} more: xlvs server list", odd.len() - SERVERS_SHOWN)?;
     }
     Ok(())
 }
@@ -82,6 +102,7 @@ fn head(status: &Status, out: &mut dyn Write) -> anyhow::Result<()> {
 
 /// The screen is for a glance.
 const SERVICES_SHOWN: usize = 20;
+const SERVERS_SHOWN: usize = 10;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -210,3 +210,17 @@ fn events_are_told_and_chosen() {
     assert!(followed.contains("error: the director tells no more: it ended"), "{followed}");
     assert!(said(&mut memory, "events --kind x").contains("next_hop"), "what kinds there are");
 }
+
+#[test]
+fn the_status_says_who_is_not_in_service() {
+    let mut memory = memory();
+    said(&mut memory, "server drain 10.0.1.1 --owner ada");
+    let mut out = Vec::new();
+    status::show(&mut memory, Output { output: Format::Table }, &mut out).unwrap();
+    let text = anstream::adapter::strip_str(&String::from_utf8(out).unwrap()).to_string();
+    let expected = "\nNot in service
+  10.0.1.1:80 of tcp:10.0.0.1:80: draining: drained by ada
+  10.0.1.1:443 of tcp:10.0.0.1:443: draining: drained by ada
+\n";
+    assert!(text.contains(expected), "{text}");
+}
