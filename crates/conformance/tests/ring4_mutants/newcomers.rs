@@ -243,7 +243,7 @@ pub(crate) const NEWCOMERS: &[Mutant] = &[
     mutant(
         "wlc takes an active connection for 256 idle ones and itself for none",
         WLC,
-        "    inactive: 1,",
-        "    inactive: 0,",
+        "inactive: 1,",
+        "inactive: 0,",
     ),
 ];

@@ -11,6 +11,8 @@ const CONN: &str = "datapath/src/conn.rs";
 const POLICY: &str = "datapath/src/policy.rs";
 const ICMP: &str = "datapath/src/icmp.rs";
 const RESET: &str = "datapath/src/reset.rs";
+const RELATED: &str = "datapath/src/related.rs";
+const RARE: &str = "datapath/src/rare.rs";
 
 pub(crate) const PACKETS: &[Mutant] = &[
     mutant(
@@ -22,14 +24,14 @@ pub(crate) const PACKETS: &[Mutant] = &[
     mutant(
         "a packet of exactly the MTU is too long",
         PIPELINE,
-        "m.ip_len > *room",
-        "m.ip_len >= *room",
+        "m.ip_len > details.room",
+        "m.ip_len >= details.room",
     ),
     mutant(
         "the whole way: a packet that is too long is sent",
         PIPELINE,
-        "m.ip_len > *room",
-        "m.ip_len > *room + 1",
+        "m.ip_len > details.room",
+        "m.ip_len > details.room + 1",
     ),
     mutant(
         "the whole way: a tunnel's header is not reckoned with",
@@ -77,8 +79,8 @@ pub(crate) const PACKETS: &[Mutant] = &[
     mutant(
         "the Ethernet addresses change places",
         FORWARD,
-        "    eth.dst.set(dst);\n    eth.src.set(src);",
-        "    eth.dst.set(src);\n    eth.src.set(dst);",
+        "    macs.set(to);",
+        "    macs.set(&Macs::new(to.src(), to.dst()));",
     ),
     mutant(
         "NAT writes the wrong port",
@@ -235,5 +237,53 @@ pub(crate) const PACKETS: &[Mutant] = &[
         RESET,
         "tcp.flags & ACK == 0",
         "tcp.flags & ACK == 1",
+    ),
+    mutant(
+        "a quoted port stays as the other end knows it",
+        RELATED,
+        "port.set_raw(end.port);",
+        "port.set_raw(port.raw());",
+    ),
+    mutant(
+        "a quoted header's checksum moves and the error's does not",
+        RELATED,
+        "let delta = delta.word(before, after);",
+        "",
+    ),
+    mutant(
+        "routers that drop a packet at its last hop are not heard",
+        RELATED,
+        " | ICMP_TIME_EXCEEDED)",
+        ")",
+    ),
+    mutant(
+        "an error for somebody else is taken for ours",
+        RELATED,
+        "&& src == to;",
+        "&& src | to != 0;",
+    ),
+    mutant(
+        "a connection that an error began lives as long as any",
+        RARE,
+        "if is_quoted { BEFORE_STATE_NS } else { timeout }",
+        "timeout",
+    ),
+    mutant(
+        "a message about an answer comes from the client",
+        ICMP,
+        "if source == 0 { ip.dst.raw() } else { source }",
+        "ip.dst.raw()",
+    ),
+    mutant(
+        "a server is told of its own reset",
+        PIPELINE,
+        "!s.policy.has(POLICY_NAT_ICMP) || m.tcp_flags & RST != 0",
+        "!s.policy.has(POLICY_NAT_ICMP)",
+    ),
+    mutant(
+        "services of addresses are bypassed, too",
+        RARE,
+        "s.policy.has(POLICY_CACHE_BYPASS) && of.protocol == MARK_PROTOCOL",
+        "s.policy.has(POLICY_CACHE_BYPASS)",
     ),
 ];
