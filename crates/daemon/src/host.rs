@@ -8,7 +8,7 @@ mod namespace;
 mod offload;
 mod rundir;
 
-pub(crate) use bpffs::{Bpffs, clear, forwards, unmount};
+pub(crate) use bpffs::{Bpffs, Unmounted, clear, forwards, unmount};
 pub(crate) use namespace::{Place, enter_network, place};
 pub(crate) use offload::merging_offloads;
 pub(crate) use rundir::RunDir;

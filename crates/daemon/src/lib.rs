@@ -26,6 +26,7 @@ mod server;
 mod settings;
 mod store;
 mod warnings;
+mod watchdog;
 
 pub use args::{RunArgs, XdpMode};
 pub use run::run;

@@ -27,13 +27,14 @@ use crate::{
     engine::{Engine, Saving, TICK_PERIOD, real_servers},
     firewall::FirewallWatcher,
     hops::{Changed, Netlink, Occasion, Watcher, Ways, look},
-    host::{self, Bpffs, Place, RunDir},
+    host::{self, Bpffs, Place, RunDir, Unmounted},
     kernel, logging,
     owner::Owner,
     plane::Plane,
     server::{App, Listener, Peer, metrics_alone, router},
     settings::{Settings, boot_id, settle},
     store::Store,
+    watchdog,
 };
 
 /// What a data plane is made for.
@@ -99,8 +100,11 @@ pub(crate) fn run_with(
 fn remove(run_dir: RunDir) -> anyhow::Result<()> {
     let bpf = run_dir.bpf();
     host::clear(&bpf)?;
-    host::unmount(&bpf)?;
-    Ok(run_dir.remove()?)
+    match host::unmount(&bpf)? {
+        Unmounted::Gone => Ok(run_dir.remove()?),
+        // It is whose who mounted it for us; nothing is in it.
+        Unmounted::NotOurs => Ok(run_dir.leave()?),
+    }
 }
 
 /// How it ended.
@@ -226,6 +230,7 @@ impl Director {
             stopped.await.unwrap_or_default();
         });
         let server = tokio::spawn(server.into_future());
+        watchdog::start(engine.clone());
         announce();
 
         let mut ending = tokio::select! {

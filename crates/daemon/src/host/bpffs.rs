@@ -3,6 +3,9 @@
 //! It must outlive this process and its mount namespace: `ip netns exec` gives its child one of its
 //! own, whose mounts vanish with the child. So it is mounted in the host's mount namespace, and
 //! kept open here: a path through `/proc/self/fd` reaches it from whatever namespace we are in.
+//!
+//! Without `CAP_SYS_ADMIN` nothing can be mounted or entered: then it must be there already, as
+//! the units of systemd prepare it.
 
 use std::{
     env, fs,
@@ -16,7 +19,7 @@ use anyhow::Context;
 use rustix::{
     fs::{CWD, Mode, OFlags},
     mount::{MountFlags, UnmountFlags},
-    thread::{LinkNameSpaceType, move_into_link_name_space},
+    thread::{CapabilitySet, LinkNameSpaceType, capabilities, move_into_link_name_space},
 };
 
 use crate::host::namespace::{host_namespace, number};
@@ -41,13 +44,27 @@ impl Bpffs {
     }
 }
 
+/// What became of a mount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unmounted {
+    /// It is not there, or no more.
+    Gone,
+    /// Others mounted it for a process that may not, and keep it.
+    NotOurs,
+}
+
 /// Takes a mounted bpffs away. The process must have one thread again, or share its mounts with the
 /// host.
-pub(crate) fn unmount(mount_point: &Path) -> anyhow::Result<()> {
+pub(crate) fn unmount(mount_point: &Path) -> anyhow::Result<Unmounted> {
+    if !may_mount() {
+        let stays = is_bpffs(mount_point).unwrap_or(false);
+        return Ok(if stays { Unmounted::NotOurs } else { Unmounted::Gone });
+    }
     // A mount namespace made after the mount may have a copy that nobody unmounts with it.
     in_host_mounts(|| unmount_here(mount_point))
         .and_then(|()| unmount_here(mount_point))
-        .with_context(|| format!("cannot unmount {}", mount_point.display()))
+        .with_context(|| format!("cannot unmount {}", mount_point.display()))?;
+    Ok(Unmounted::Gone)
 }
 
 fn unmount_here(mount_point: &Path) -> io::Result<()> {
@@ -83,6 +100,9 @@ pub(crate) fn clear(mount_point: &Path) -> anyhow::Result<()> {
 
 /// Does something in the host's mount namespace and comes back.
 fn in_host_mounts<T>(job: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    if !may_mount() {
+        return job();
+    }
     let own = Path::new("/proc/self/ns/mnt");
     let host = host_namespace("mnt");
     if number(own)? == number(&host)? {
@@ -106,13 +126,29 @@ fn enter(namespace: &File) -> io::Result<()> {
 
 fn mount_here(mount_point: &Path) -> io::Result<OwnedFd> {
     fs::create_dir_all(mount_point)?;
-    if rustix::fs::statfs(mount_point)?.f_type != BPF_FS_MAGIC {
+    if !is_bpffs(mount_point)? {
+        if !may_mount() {
+            return Err(io::Error::other(NOT_PREPARED));
+        }
         let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
         rustix::mount::mount("xlvs", mount_point, "bpf", flags, c"mode=0700")?;
     }
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(rustix::fs::openat(CWD, mount_point, flags, Mode::empty())?)
 }
+
+fn is_bpffs(mount_point: &Path) -> io::Result<bool> {
+    Ok(rustix::fs::statfs(mount_point)?.f_type == BPF_FS_MAGIC)
+}
+
+/// May this process mount, and enter other mount namespaces?
+fn may_mount() -> bool {
+    // What cannot be told is tried, and then the kernel says why not.
+    capabilities(None).map_or(true, |own| own.effective.contains(CapabilitySet::SYS_ADMIN))
+}
+
+const NOT_PREPARED: &str = "that takes CAP_SYS_ADMIN, which this process lacks. Have it mounted \
+     beforehand, as xlvs.service does by its mount unit, or by hand: mount -t bpf xlvs FOLDER";
 
 /// `BPF_FS_MAGIC` of `linux/magic.h`.
 const BPF_FS_MAGIC: rustix::fs::FsWord = 0xcafe_4a11;
