@@ -36,6 +36,7 @@ const NAMESPACES: &[Need] = &[
     need("iptables", "iptables", "marks, as sites' own scripts set them"),
     need("mariadbd", "mariadb-server-core", "real servers of long connections; starts none itself"),
     need("mariadb", "mariadb-client-core", "their real client"),
+    need("promtool", "prometheus", "what Prometheus thinks of the metrics"),
 ];
 
 /// The guests with older kernels.

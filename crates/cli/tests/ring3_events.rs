@@ -5,12 +5,14 @@
 mod site;
 
 use std::{
+    fs::{self, File},
     io::{Read, Write},
     net::TcpStream,
+    process::Command,
 };
 
 use serde_json::Value;
-use xlvs_testkit::wait_until;
+use xlvs_testkit::{find_program, wait_until};
 
 use site::{LONG, Site, rows::direct_routing};
 
@@ -113,4 +115,20 @@ fn metrics_are_what_ipvsadm_counts() {
     let sent = "xlvs_packets_total{verdict=\"send\",reason=\"sent_direct\"}";
     assert_eq!(number(sent), site.packets("sent_direct"));
     assert!(get(site, "/v1/services").starts_with("HTTP/1.1 404 "), "metrics and nothing else");
+    check(site, &text);
+}
+
+/// Prometheus's own tool finds nothing wrong with them.
+fn check(site: &Site, answer: &str) {
+    let promtool = match find_program("promtool") {
+        Ok(promtool) => promtool,
+        Err(why) => return site::skip(&why),
+    };
+    let file = site.lab.folder().join("metrics");
+    fs::write(&file, answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let mut command = Command::new(promtool);
+    command.args(["check", "metrics"]).stdin(File::open(&file).unwrap());
+    let checked = command.output().unwrap();
+    let told = String::from_utf8_lossy(&checked.stderr);
+    assert!(checked.status.success() && told.is_empty(), "{told}");
 }

@@ -213,7 +213,7 @@ impl Engine {
         }
         let changed = !self.unsaved.is_empty();
         if self.tell_changes(by) {
-            self.count_drains(Instant::now());
+            self.count_drains(Instant::now(), true);
         }
         self.publish_servers();
         self.save();

@@ -72,12 +72,13 @@ impl Engine {
         if now < self.drains.next {
             return;
         }
-        self.drains.next = now + PERIOD;
         self.tend_drains_at(now, unix_ms() / 1000);
+        // Thousands of drains at once are looked at less often.
+        self.drains.next = now + PERIOD.max(now.elapsed() * SPARING);
     }
 
     pub(super) fn tend_drains_at(&mut self, now: Instant, now_s: u64) {
-        self.count_drains(now);
+        self.count_drains(now, false);
         let is_over = |value: &Override| value.pending().is_some_and(|at| at <= now_s);
         let over = self.model.overrides.iter().filter(|(_, _, value)| is_over(value));
         let ended: Vec<Change> = over
@@ -94,13 +95,16 @@ impl Engine {
         self.report(Work::Drain, failed.map(waits));
     }
 
-    /// Counts what is left of each drain. One that just began is counted at once: what it begins
-    /// with is what it is measured by.
-    pub(super) fn count_drains(&mut self, now: Instant) {
+    /// Counts what is left of each drain, or only of those that just began: what one begins with is
+    /// what it is measured by.
+    pub(super) fn count_drains(&mut self, now: Instant, only_new: bool) {
         let drains = self.model.overrides.iter().filter(|(_, _, value)| value.is_drain());
         let drains: BTreeSet<_> = drains.map(|(service, server, _)| (*service, *server)).collect();
         self.drains.under_way.retain(|key, _| drains.contains(key));
         for key in drains {
+            if only_new && self.drains.under_way.contains_key(&key) {
+                continue;
+            }
             if let Some(left) = self.count_left(&key) {
                 self.note_left(key, left, now);
             }
@@ -150,3 +154,5 @@ fn whole_seconds(seconds: f64) -> u64 {
 }
 
 const PERIOD: Duration = Duration::from_secs(1);
+/// The looks take one in so many moments at most.
+const SPARING: u32 = 20;

@@ -103,9 +103,11 @@ impl Engine {
         for (key, server) in self.effective.prune(&self.model, &touched) {
             self.roster.remove(&pseudo(key, server));
         }
+        // What a server was is told where changes are told one by one.
+        let is_told = edit.made.len() <= tell::ONE_BY_ONE;
         for change in &edit.made {
             let old = match change {
-                Change::EditServer { service, server } => {
+                Change::EditServer { service, server } if is_told => {
                     let before = edit.before().find(|(key, _)| *key == service);
                     before.and_then(|(_, service)| service?.server(&server.key).copied())
                 }

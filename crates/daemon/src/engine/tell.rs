@@ -139,7 +139,7 @@ fn overridden(value: &Override) -> String {
 }
 
 /// More changes than this are told as one.
-const ONE_BY_ONE: usize = 10;
+pub(super) const ONE_BY_ONE: usize = 10;
 
 #[cfg(test)]
 mod tests;
