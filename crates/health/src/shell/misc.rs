@@ -20,6 +20,7 @@ use tokio::{
 };
 use xlvs_model::health::{MiscCheck, Script, ScriptUser};
 
+use super::net::is_out_of_files;
 use crate::{
     Fault, Outcome,
     dialogue::{Program, ProgramStep, Signal, Waited},
@@ -53,7 +54,8 @@ pub(super) async fn run(check: &MiscCheck, users: &Users) -> Outcome {
     let began = Instant::now();
     let mut child = match start(&check.script, users) {
         Ok(child) => child,
-        Err(fault) => return Outcome::Bad(Fault::CannotRun(fault)),
+        Err(NotRun::Here(why)) => return Outcome::Unasked(why),
+        Err(NotRun::Never(why)) => return Outcome::Bad(Fault::CannotRun(why)),
     };
     let mut program = Program::new(check.timeout, check.dynamic, began.elapsed());
     loop {
@@ -80,7 +82,8 @@ pub(super) async fn run(check: &MiscCheck, users: &Users) -> Outcome {
 
 /// Starts a program that nobody waits for; it is reaped when it ends.
 pub(super) fn start_alone(script: &Script, users: &Users) -> Result<(), String> {
-    let mut running = start(script, users)?;
+    let mut running =
+        start(script, users).map_err(|(NotRun::Here(why) | NotRun::Never(why))| why)?;
     // It outlives the daemon if it must: it tells of the daemon's end, too.
     running.over = true;
     tokio::spawn(async move { running.child.wait().await });
@@ -111,7 +114,27 @@ impl Drop for Running {
     }
 }
 
-fn start(script: &Script, users: &Users) -> Result<Running, String> {
+/// Why a program was not started.
+enum NotRun {
+    /// This host has no room for it now.
+    Here(String),
+    /// It cannot be run as it is.
+    Never(String),
+}
+
+fn start(script: &Script, users: &Users) -> Result<Running, NotRun> {
+    let mut command = command(script, users).map_err(NotRun::Never)?;
+    let child = command.spawn().map_err(|fault| match fault.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => NotRun::Here(fault.to_string()),
+        _ if is_out_of_files(&fault) => NotRun::Here(fault.to_string()),
+        _ => NotRun::Never(fault.to_string()),
+    })?;
+    let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+    Ok(Running { child, group, over: false })
+}
+
+/// A program as it is to be run, once it is found to be fit.
+fn command(script: &Script, users: &Users) -> Result<Command, String> {
     let name = script.argv.first().ok_or("it has no name")?;
     let path = find(name)?;
     let ids = users.ids(script.user.as_ref())?;
@@ -127,9 +150,7 @@ fn start(script: &Script, users: &Users) -> Result<Running, String> {
     if geteuid().is_root() && ids.uid != 0 {
         command.uid(ids.uid).gid(ids.gid);
     }
-    let child = command.spawn().map_err(|fault| fault.to_string())?;
-    let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
-    Ok(Running { child, group, over: false })
+    Ok(command)
 }
 
 /// Where a program lies; a name alone is looked for in the usual places.

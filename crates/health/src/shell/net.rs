@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use nix::errno::Errno;
 use socket2::{Domain, Protocol, Socket as Socket2, Type};
 use tokio::{
     net::{TcpSocket, TcpStream},
@@ -38,9 +39,17 @@ pub(super) fn unreached(fault: &io::Error) -> Outcome {
         io::ErrorKind::AddrNotAvailable
         | io::ErrorKind::AddrInUse
         | io::ErrorKind::PermissionDenied
+        | io::ErrorKind::WouldBlock
         | io::ErrorKind::OutOfMemory => Outcome::Unasked(words(fault)),
+        _ if is_out_of_files(fault) => Outcome::Unasked(words(fault)),
         _ => Outcome::Bad(Fault::Unreachable(words(fault))),
     }
+}
+
+/// This host has no descriptor or buffer left.
+pub(super) fn is_out_of_files(fault: &io::Error) -> bool {
+    let number = fault.raw_os_error().map(Errno::from_raw);
+    matches!(number, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS))
 }
 
 /// `No route to host`, without the number.

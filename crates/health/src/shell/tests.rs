@@ -423,7 +423,7 @@ async fn datagrams() {
     drop(gone);
     let dns = |name: &str| Kind::Dns(DnsCheck { name: name.into(), ..DnsCheck::default() });
     let udp = |require_reply| Kind::Udp(UdpCheck { require_reply, ..UdpCheck::default() });
-    let late = Outcome::Bad(Fault::Timeout { stage: Stage::Answer, limit: ms(300) });
+    let late = Outcome::Bad(Fault::Timeout { stage: Stage::Answer, limit: ms(700) });
     for (kind, target, expected, why) in [
         (dns("."), address, Outcome::GOOD, "an answer"),
         (dns("."), closed, Outcome::Bad(Fault::Refused), "an ICMP error"),
@@ -433,7 +433,7 @@ async fn datagrams() {
         (udp(true), address, Outcome::GOOD, "a reply"),
         (udp(true), quiet, late, "a reply is wanted"),
     ] {
-        assert_eq!(ask_briefly(kind, target, ms(300)).await, expected, "{why}");
+        assert_eq!(ask_briefly(kind, target, ms(700)).await, expected, "{why}");
     }
     assert_eq!(ask(dns("fail.example"), address).await.code(), Some(2), "SERVFAIL");
 }
@@ -483,8 +483,8 @@ async fn programs_that_take_too_long_are_ended_with_their_children() {
     for (trap, why) in [("", "by SIGTERM"), ("trap '' TERM", "by SIGKILL")] {
         let text = format!("{trap}\nsleep 1000 &\necho $! > {}\nwait", pids.display());
         let path = program(folder.path(), "hangs", &text);
-        let found = ask(misc(&[&path], ms(500), true), NOWHERE).await;
-        assert_eq!(found, Outcome::Bad(Fault::Overran(ms(500))), "{why}");
+        let found = ask(misc(&[&path], ms(2000), true), NOWHERE).await;
+        assert_eq!(found, Outcome::Bad(Fault::Overran(ms(2000))), "{why}");
         let child = std::fs::read_to_string(&pids).expect("the child's number");
         let child = Pid::from_raw(child.trim().parse().expect("a number"));
         let gone = timeout(PATIENCE, async {
