@@ -163,5 +163,5 @@ pub fn own_timeout<T: Tables>(t: &T, slot: u32, index: u32) -> u64 {
 #[inline(always)]
 const fn service_of(d: &Dest) -> ServiceKey {
     let protocol = if d.protocol == 0 { MARK_PROTOCOL } else { d.protocol as u16 };
-    ServiceKey { addr: d.vaddr, port: d.vport, protocol }
+    ServiceKey { addr: d.vaddr, port: d.ports().1, protocol }
 }

@@ -199,9 +199,9 @@ pub struct Dest {
     pub tunnel_src: u32,
     /// The address of the service it belongs to.
     pub vaddr: u32,
-    /// Its port.
+    /// Its port; 0: the one that the client asked for.
     pub port: u16,
-    /// The port of the service it belongs to.
+    /// The port of the service it belongs to; see [`Dest::ports`].
     pub vport: u16,
     /// IP protocol of the service; 0: it is a mark's, and `vaddr` is the mark.
     pub protocol: u8,
@@ -218,6 +218,10 @@ pub struct Dest {
 }
 
 impl Dest {
+    /// The server's own port, by which it is known, and the port of its service.
+    pub const fn ports(&self) -> (u16, u16) {
+        if self.flags & DEST_KEEPS_PORT == 0 { (self.port, self.vport) } else { (self.vport, 0) }
+    }
     /// The same with [`Dest::ready`] as the other fields have it. Homes call it where they write.
     #[must_use]
     pub const fn sealed(mut self) -> Self {
@@ -512,6 +516,11 @@ pub const DEST_USED: u8 = 0x01;
 pub const DEST_AVAILABLE: u8 = 0x02;
 /// [`Dest::flags`]: its weight is 0.
 pub const DEST_QUIESCED: u8 = 0x04;
+/// [`Dest::flags`]: its clients keep the port that they asked for, though it has one of its own: as
+/// the kernel has it for services of all ports and of marks that keep clients
+/// (`ip_vs_sched_persist`). [`Dest::port`] is then 0, and [`Dest::vport`], which such services have
+/// no use for, holds the server's.
+pub const DEST_KEEPS_PORT: u8 = 0x08;
 
 /// [`Hop::kind`]: nobody answers yet.
 pub const HOP_UNKNOWN: u16 = 0;

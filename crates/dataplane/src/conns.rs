@@ -10,7 +10,7 @@ use xlvs_datapath::{
 };
 use xlvs_model::{Method, ServerKey, ServiceKey};
 
-use crate::compile::{method, model_service, socket};
+use crate::compile::{method, service_of, socket};
 
 /// Which connections to list; None lets all through.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub(crate) fn view(
     }
     let dest = dest_of(word.dest())?;
     let template = word.has(CONN_TEMPLATE);
-    let service = model_service(dest.vaddr, dest.vport, dest.protocol)?;
+    let service = service_of(&dest)?;
     // A template keeps the service's port or none.
     let port = if template && key.dport() == 0 { 0 } else { server_port(&dest, key.dport()) };
     #[expect(clippy::cast_possible_truncation, reason = "the low byte is the IP protocol")]
@@ -125,7 +125,7 @@ mod tests {
         let mut plane = Dataplane::new(Memory::default(), Baselines::default()).unwrap();
         plane.apply(&model).unwrap();
         let dests = plane.home().dests().unwrap();
-        let (slot, kept) = (dests[0].0, socket(dests[0].1.addr, dests[0].1.port));
+        let (slot, kept) = (dests[0].0, socket(dests[0].1.addr, dests[0].1.ports().0));
         let entries = [
             (150, CONN_TEMPLATE, "counts"),
             (150, CONN_TEMPLATE | CONN_INACTIVE, "counts"),

@@ -16,7 +16,7 @@ use xlvs_model::{Model, Server, ServerKey, Service, ServiceKey, Touched};
 
 use crate::{
     Baselines, Error, Home, Hop,
-    compile::{Compiler, DestKey, Write, address, model_service, service_key, socket},
+    compile::{Compiler, DestKey, Write, address, service_key, service_of, socket},
     conns::{self, Connection, Filter},
     counters::{Base, Ledger, ServerCounters, ServiceBase, Totals, WholeCounters, add_by_cpu},
     home::Cursor,
@@ -432,8 +432,8 @@ impl<H: Home> Dataplane<H> {
             for slot in seen.iter().filter_map(|(_, conn)| conns::kept_by(conn, now)) {
                 let Some(entry) = slots.get(slot) else { continue };
                 let d = &entry.dest;
-                let Some(service) = model_service(d.vaddr, d.vport, d.protocol) else { continue };
-                *kept.entry((service, socket(d.addr, d.port))).or_default() += 1;
+                let Some(service) = service_of(d) else { continue };
+                *kept.entry((service, socket(d.addr, d.ports().0))).or_default() += 1;
             }
             if cursor.is_none() {
                 return Ok(kept);
@@ -480,8 +480,8 @@ impl<H: Home> Dataplane<H> {
             let cpus = self.home.stats_by_cpu(*slot)?;
             self.ledger.bury(&cpus);
             let now = cpus.into_iter().map(Totals::from).sum();
-            if let Some(service) = model_service(d.vaddr, d.vport, d.protocol)
-                && self.baselines.bury(&service, &socket(d.addr, d.port), now)
+            if let Some(service) = service_of(d)
+                && self.baselines.bury(&service, &socket(d.addr, d.ports().0), now)
             {
                 self.rebased.insert(service);
             }

@@ -40,6 +40,11 @@ pub(crate) const fn marker(addr: u32) -> ServiceKey {
     ServiceKey { addr, port: 0, protocol: 0 }
 }
 
+/// The service that a destination belongs to.
+pub(crate) fn service_of(dest: &Dest) -> Option<xlvs_model::ServiceKey> {
+    model_service(dest.vaddr, dest.ports().1, dest.protocol)
+}
+
 /// None for a protocol that no service has.
 pub(crate) fn model_service(
     vaddr: u32,
@@ -78,8 +83,9 @@ impl DestKey {
 
     pub(crate) fn of(dest: &Dest) -> Self {
         let protocol = if dest.protocol == 0 { MARK_PROTOCOL } else { u16::from(dest.protocol) };
-        let service = ServiceKey { addr: dest.vaddr, port: dest.vport, protocol };
-        Self { service, addr: dest.addr, port: dest.port }
+        let (port, vport) = dest.ports();
+        let service = ServiceKey { addr: dest.vaddr, port: vport, protocol };
+        Self { service, addr: dest.addr, port }
     }
 }
 
@@ -121,18 +127,25 @@ pub(crate) const fn scheduler(scheduler: Scheduler) -> Option<xlvs_sched::Schedu
     })
 }
 
-/// A new destination, without a next hop yet.
-pub(crate) fn dest(key: &DestKey, server: &Server) -> Dest {
+/// A new destination, without a next hop yet, of a service that keeps clients or not. It stays so
+/// while the server stays: connections that stand would lose their way.
+pub(crate) fn dest(key: &DestKey, server: &Server, keeps_clients: bool) -> Dest {
+    let keeps_port = keeps_clients && key.service.port == 0 && key.port != 0;
+    let (port, vport, flag) = if keeps_port {
+        (0, key.port, tables::DEST_KEEPS_PORT)
+    } else {
+        (key.port, key.service.port, 0)
+    };
     Dest {
         addr: key.addr,
         tunnel_src: 0,
         vaddr: key.service.addr,
-        port: key.port,
-        vport: key.service.port,
+        port,
+        vport,
         // A byte, or a mark's.
         protocol: u8::try_from(key.service.protocol).unwrap_or(0),
         method: method_number(server.method),
-        flags: tables::DEST_USED | tables::DEST_AVAILABLE | quiesced(server),
+        flags: tables::DEST_USED | tables::DEST_AVAILABLE | quiesced(server) | flag,
         hop: 0,
         hops: [tables::Hop::default(); 2],
         ready: 0,
@@ -148,7 +161,7 @@ pub(crate) const fn quiesced(server: &Server) -> u8 {
 pub(crate) fn no_dest() -> Dest {
     let service = marker(0);
     let server = Server::new(socket(0, 0), Method::Masq, 0);
-    Dest { flags: 0, ..dest(&DestKey { service, addr: 0, port: 0 }, &server) }
+    Dest { flags: 0, ..dest(&DestKey { service, addr: 0, port: 0 }, &server, false) }
 }
 
 /// Idle timeouts in nanoseconds, by index.

@@ -1,6 +1,6 @@
 //! The servers of a service: a destination for each, with its method, its thresholds and its share.
 
-use xlvs_datapath::tables::{DEST_AVAILABLE, DEST_QUIESCED, Dest, ServiceKey};
+use xlvs_datapath::tables::{DEST_AVAILABLE, DEST_QUIESCED, Dest, SERVICE_PERSISTENT, ServiceKey};
 use xlvs_model::Server;
 
 use super::{Compiler, DestKey, NO_THRESHOLDS, Wanted, Write, keys, leave, slow::Listed};
@@ -22,7 +22,8 @@ impl Compiler {
         now: u64,
         writes: &mut Vec<Write>,
     ) -> Result<List, Error> {
-        let Wanted { slow_start_s, servers, .. } = *wanted;
+        let Wanted { slow_start_s, servers, service, .. } = *wanted;
+        let keeps_clients = service.has(SERVICE_PERSISTENT);
         let served = self.served(key, slow_start_s);
         let edited = self.edited.contains(&key);
         let mut list = List { listed: Vec::with_capacity(servers.len()), edited };
@@ -37,7 +38,7 @@ impl Compiler {
                 list.edited |= self.edit(slot, server, writes);
                 slot
             } else {
-                let dest = self.with_hop(keys::dest(&dest_key, server));
+                let dest = self.with_hop(keys::dest(&dest_key, server, keeps_clients));
                 let full = Error::Full { table: "servers", room: self.sizes.dests };
                 let slot = self.slots.add(dest).ok_or(full)?;
                 self.last_weights.remove(&slot);

@@ -33,9 +33,7 @@ use xlvs_datapath::{
 use xlvs_model::{Model, Server, ServerKey, Touched};
 use xlvs_sched::{MH_BUCKETS, Scheduler, Weights};
 
-pub(crate) use self::keys::{
-    DestKey, address, method, model_service, no_dest, service_key, socket,
-};
+pub(crate) use self::keys::{DestKey, address, method, no_dest, service_key, service_of, socket};
 pub use self::{
     hops::Hop,
     leave::{LeftOut, left_out},

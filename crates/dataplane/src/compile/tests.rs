@@ -433,6 +433,33 @@ fn interfaces_keep_their_numbers() {
     assert_ne!(lab.plane.home().settings().unwrap().routes, routes, "ways found before are stale");
 }
 
+/// `ip_vs_sched_persist`: a server's own port counts where the service has that very port.
+#[test]
+fn clients_that_are_kept_keep_their_port() {
+    use xlvs_model::{Persistence, Terms};
+    let rows = [
+        ("tcp:10.0.0.1:0", true, 0),
+        ("fwmark:8", true, 0),
+        ("tcp:10.0.0.1:80", true, 8001),
+        ("tcp:10.0.0.1:0", false, 8001),
+        ("fwmark:8", false, 8001),
+    ];
+    for (text, keeps_clients, reached) in rows {
+        let persistence = keeps_clients.then(|| Persistence::of_hosts(100, xlvs_model::Family::V4));
+        let terms = Terms { persistence, ..Scheduler::Rr.into() };
+        let (key, own) = (service(text), server("10.0.1.1:8001", Method::Masq, 1));
+        let mut lab = Lab::new();
+        lab.model.apply(&Change::AddService { service: key, terms }).unwrap();
+        lab.model.apply(&Change::AddServer { service: key, server: own.clone() }).unwrap();
+        lab.plane.apply(&lab.model).unwrap();
+        let (_, dest) = lab.plane.home().dests().unwrap()[0];
+        assert_eq!(u16::from_be(dest.port), reached, "{text}, {keeps_clients}");
+        let known = DestKey::new(service_key(&key).unwrap(), &own.key).unwrap();
+        assert_eq!(DestKey::of(&dest), known, "{text}: a slot says whose it is");
+        assert_eq!(service_of(&dest), Some(key), "{text}");
+    }
+}
+
 /// By service: its scheduler, and its servers' addresses, ports, methods and weights.
 type Table = BTreeMap<super::ServiceKey, (u32, Vec<(u32, u16, u8, u32)>)>;
 
