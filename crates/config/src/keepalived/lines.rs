@@ -353,7 +353,7 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// `include PATTERN`, with the letter of `includer`, `includem`, `includew`, `includeb`, `includea`.
+/// `include PATTERN`, with the letter of `includer`, `includem` and so on.
 fn include_of(line: &Text) -> Option<(Option<u8>, Text)> {
     let rest = line.bytes().strip_prefix(b"include")?;
     let (kind, width) = match rest {

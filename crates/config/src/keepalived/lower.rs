@@ -70,6 +70,7 @@ pub(super) fn lower(tree: &[Directive], report: &mut Report) -> Config {
             lower.virtual_server(known);
         }
     }
+    lower.unused_groups();
     lower.vrrp_references();
     lower.told_of_vrrp();
     lower.config.services = lower.model.services.iter().cloned().collect();

@@ -1,9 +1,10 @@
 //! Debian's samples of keepalived and the files of a real site: every service loads, and what is
 //! refused is listed with a reason.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, time::Duration};
 
 use xlvs_config::keepalived::{Config, Report, Severity, load};
+use xlvs_model::{Family, Scheduler, ServiceKey, health::Kind};
 
 use crate::host::InMemory;
 
@@ -61,4 +62,27 @@ fn debians_samples_load() {
     }
     assert_eq!(unknown, Vec::<String>::new(), "refused, and not in the list");
     assert_eq!(seen, REFUSED.len(), "what is listed as refused is refused");
+}
+
+#[test]
+fn the_files_of_two_directors_load_unchanged() {
+    for (name, mark) in [("director1.conf", 3), ("director2.conf", 4)] {
+        let (config, report) = read("seed", name);
+        assert!(!report.has_errors(), "{}", report.render(false));
+        assert_eq!(report.count(Severity::Warning), 0, "{}", report.render(false));
+        let [service] = &config.services[..] else { panic!("one service") };
+        assert_eq!(service.key, ServiceKey::Mark { mark, family: Family::V4 });
+        assert_eq!(service.terms.scheduler, Scheduler::Rr);
+        let servers: Vec<String> = service.servers.iter().map(|s| s.key.to_string()).collect();
+        assert_eq!(servers, ["192.168.1.233:0", "192.168.1.213:0"], "the last one first");
+        let [checked] = &config.virtual_servers[..] else { panic!("one virtual_server") };
+        for server in &checked.servers {
+            let [check] = &server.checks[..] else { panic!("one check") };
+            assert_eq!(check.common.delay_loop, Duration::from_secs(10));
+            let Kind::Misc(misc) = &check.kind else { panic!("MISC_CHECK") };
+            assert!(misc.dynamic);
+            let address = server.key().ip().to_string();
+            assert_eq!(misc.script.argv, ["/etc/keepalived/check_slave.pl", &address]);
+        }
+    }
 }

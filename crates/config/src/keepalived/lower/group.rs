@@ -44,6 +44,17 @@ impl Lower<'_> {
         }
     }
 
+    /// Groups that no `virtual_server` names.
+    pub(super) fn unused_groups(&mut self) {
+        for (name, group) in &self.groups {
+            if !group.used {
+                self.report
+                    .note(group.span, format!("no virtual_server is of the group {name}"))
+                    .means("nothing of it is in force");
+            }
+        }
+    }
+
     fn entry(&mut self, line: &Directive, entries: &mut Vec<Entry>) {
         if line.name().text == "fwmark" {
             entries.extend(self.mark(line));

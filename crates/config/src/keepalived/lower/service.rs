@@ -17,7 +17,7 @@ use super::{
     title,
 };
 use crate::keepalived::{
-    keywords::Within,
+    keywords::{self, Within},
     read::{self, Known},
     source::Span,
     suggest::nearest,
@@ -33,7 +33,10 @@ impl Lower<'_> {
     pub(super) fn virtual_server(&mut self, known: &Known<'_>) {
         let at = known.span();
         let of = self.of(known);
-        let mut draft = Draft::default();
+        let named = known.directive.items().iter().map(|item| item.name().text.as_str());
+        let says = named.filter_map(|name| keywords::find(Within::Service, name));
+        let says = says.map(keywords::Keyword::name).collect();
+        let mut draft = Draft { says, ..Draft::default() };
         let (mut servers, mut sorry) = (Vec::new(), None);
         for known in read::block(known.directive.items(), Within::Service, self.report) {
             match known.name() {
@@ -174,7 +177,7 @@ impl Lower<'_> {
     ) -> (Method, Tunnel) {
         let silent = servers.iter().chain(sorry).any(|server| server.way.is_none());
         draft.way.unwrap_or_else(|| {
-            if silent {
+            if silent && !draft.says("lvs_method") {
                 self.report
                     .note(at, "no method is named: NAT")
                     .help("say it: lvs_method NAT, DR or TUN");
@@ -199,7 +202,7 @@ impl Lower<'_> {
                     .note(span, "a fwmark has no protocol")
                     .means("it takes packets of every protocol that carry the mark");
             }
-            None if addresses => {
+            None if addresses && !draft.says("protocol") => {
                 self.report
                     .warning(at, "no protocol is named: UDP")
                     .means("this is what keepalived makes of it")

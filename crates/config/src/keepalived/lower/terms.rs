@@ -18,9 +18,9 @@ use crate::keepalived::{
 #[derive(Default)]
 pub(super) struct Draft {
     pub(super) scheduler: Option<Scheduler>,
-    flags: u8,
+    pub(super) flags: u8,
     /// `sh-port` and the like: which scheduler they are for, and where they stand.
-    named_flags: Vec<(Scheduler, Span)>,
+    pub(super) named_flags: Vec<(Scheduler, Span)>,
     pub(super) one_packet: Option<Span>,
     pub(super) way: Option<Way>,
     pub(super) engine: Option<String>,
@@ -40,9 +40,16 @@ pub(super) struct Draft {
     pub(super) weight: Option<u32>,
     pub(super) inhibit: bool,
     pub(super) inherited: Inherited,
+    /// What stands there, also when it cannot be read: of that nothing is missing.
+    pub(super) says: Vec<&'static str>,
 }
 
 impl Draft {
+    /// A keyword stands there.
+    pub(super) fn says(&self, keyword: &str) -> bool {
+        self.says.contains(&keyword)
+    }
+
     /// The terms of a service of one family.
     pub(super) fn terms(&self, family: Family, persistent: bool) -> Terms {
         let timeout =
@@ -167,7 +174,7 @@ impl Lower<'_> {
                     .means(format!("{} takes it as its own flag", scheduler.name()));
             }
         }
-        if draft.scheduler.is_none() {
+        if !draft.says("lvs_sched") {
             self.report.note(at, "no scheduler is named: wlc").help("say it: lvs_sched wlc");
         }
     }

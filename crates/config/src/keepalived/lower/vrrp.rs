@@ -229,10 +229,12 @@ impl Lower<'_> {
             ("track_bfd", names("bfd_instance")),
             ("group", vrrp.instances.iter().map(|instance| instance.name.clone()).collect()),
         ]);
-        let instances = vrrp.instances.iter().map(|i| ("vrrp_instance", &i.name, &i.options));
-        let groups = vrrp.blocks.iter().map(|b| (b.keyword.as_str(), &b.name, &b.options));
+        let instances =
+            vrrp.instances.iter().map(|i| ("vrrp_instance", &i.name, &i.origin, &i.options));
+        let blocks =
+            vrrp.blocks.iter().map(|b| (b.keyword.as_str(), &b.name, &b.origin, &b.options));
         let mut missing = Vec::new();
-        for (keyword, name, options) in instances.chain(groups) {
+        for (keyword, name, origin, options) in instances.chain(blocks) {
             for (what, value) in &options.0 {
                 let (Some(known), Written::Lines(lines)) = (known.get(what.as_str()), value) else {
                     continue;
@@ -243,13 +245,14 @@ impl Lower<'_> {
                         let near = near.map(|near| format!("did you mean `{near}`?"));
                         let message =
                             format!("{keyword} {name}: {what} names {word}, which is nowhere");
-                        missing.push((message, near));
+                        missing.push((message, near, origin.clone()));
                     }
                 }
             }
         }
-        for (message, near) in missing {
-            let note = self.report.warning(None, message).means("keepalived leaves it out");
+        for (message, near, origin) in missing {
+            let at = origin.and_then(|origin| self.report.span_of(&origin));
+            let note = self.report.warning(at, message).means("keepalived leaves it out");
             if let Some(near) = near {
                 note.help(near);
             }
