@@ -6,77 +6,7 @@ use crate::{host::InMemory, meaning::snapshot};
 
 #[test]
 fn what_is_told_of_a_file_full_of_mistakes() {
-    let text = "\
-global_defs {
-    enable_snmp_checker
-    smtp_alert maybe
-}
-virtual_srever 10.0.0.9 80 {
-}
-virtual_server 10.0.0.1 80 {
-    dealy_loop 10
-    lvs_sched wrrr
-    lvs_method Dr
-    protocol TPC
-    quorum 5
-    vrrp_version 3
-    virtual_router_id 3
-    real_server 10.0.1.1 8080 {
-        lvs_method DR
-        weight ten
-        TCP_CHECK {
-            connect_port 99999
-            connect_timeout 1.23456789
-        }
-        HTTP_GET {
-            url {
-                path /
-                digest abc
-                status_code 200-99
-            }
-        }
-        MISC_CHECK {
-            misc_timeout 3
-        }
-    }
-    real_server 10.0.1.2.3 {
-    }
-    real_server fd00::1 {
-    }
-}
-virtual_server 10.0.0.1 80 {
-    protocol UDP
-    real_server 10.0.1.1 {
-    }
-}
-virtual_server 10.0.0.1 80 {
-    protocol UDP
-    real_server 10.0.1.1 {
-    }
-}
-virtual_server group wbe {
-    real_server 10.0.1.1 {
-    }
-}
-virtual_server_group web {
-    10.0.0.1-500
-    10.0.0.0/8 80
-}
-vrrp_instance VI_1 {
-    interface eth0
-    virtual_router_id 51
-    virtual_ipaddress {
-        10.0.0.1/33
-        10.0.0.2
-    }
-    track_script {
-        alvie
-    }
-}
-vrrp_script alive {
-    script \"/bin/true
-}
-";
+    let text = include_str!("../golden/keepalived/mistakes.conf");
     let (_, report) = load("keepalived.conf", &InMemory::of(text));
     assert!(report.has_errors());
     snapshot("mistakes.txt", &report.render(false));
