@@ -2,11 +2,13 @@
 
 mod access;
 mod check;
+mod completions;
 mod conn;
 mod detach;
 mod drain;
 mod events;
 mod install_faces;
+mod man;
 mod mark;
 mod proc;
 mod reach;
@@ -83,6 +85,11 @@ enum Verb {
     Detach(detach::Args),
     /// Make links `ipvsadm`, `ipvsadm-save` and `ipvsadm-restore` to this program.
     InstallFaces(install_faces::Args),
+    /// Print a shell's completions of these verbs and their flags.
+    Completions(completions::Args),
+    /// Write the manual pages into a folder.
+    #[command(hide = true)]
+    Man(man::Args),
     /// See it work: hosts in namespaces, DR, NAT, tunnel, a crash.
     Demo(demo::Args),
     /// Make this host a real server for DR or tunnels, and undo it.
@@ -128,6 +135,8 @@ impl Xlvs {
             Verb::Deny(verb) => verb.run(Verdict::Deny),
             Verb::Detach(args) => args.run(),
             Verb::InstallFaces(args) => args.run(),
+            Verb::Completions(args) => args.run(),
+            Verb::Man(args) => args.run(),
             Verb::Demo(args) => return demo::run(args),
             Verb::Realserver(args) => return realserver::run(args),
             Verb::Testserver(args) => return testserver::run(args),
