@@ -105,11 +105,11 @@ impl Default for VirtualServer {
 }
 
 impl VirtualServer {
-    /// A server as one of the services has it: DR and tunnels keep the service's port, and a server
-    /// without a port has the service's.
+    /// A server as one of the services has it: DR and tunnels keep the service's port. By NAT a
+    /// server without a port (one of a group or a mark) gets packets at the port they came for.
     pub const fn server_of(service: &ServiceKey, server: &Server) -> Server {
         let mut server = *server;
-        if server.method.keeps_port() || server.key.port() == 0 {
+        if server.method.keeps_port() {
             server.key.set_port(service.port());
         }
         server
@@ -121,7 +121,7 @@ impl VirtualServer {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RealServer {
     /// The server as it is written: address, method, and the weight that nothing overwrites. Of a
-    /// group whose services have different ports, the port may be 0: the service's own.
+    /// group or a mark the port may be 0: the one that packets came for.
     pub server: Server,
     /// Where it was written.
     #[serde(default, skip_serializing_if = "is_default")]

@@ -6,4 +6,5 @@ mod host;
 mod language;
 mod meaning;
 mod never_panics;
+mod oracle;
 mod samples;

@@ -103,10 +103,10 @@ fn services_are_as_keepalived_makes_them() {
             "virtual_server_group g {\n 10.0.0.1-2 80\n 10.0.0.8/31 443\n fwmark 7\n}\n\
              virtual_server group g { protocol TCP\n lvs_method NAT\n real_server 10.0.1.1 {\n }\n }",
             &[
-                "tcp:10.0.0.1:80 wlc; 10.0.1.1:80 masq 1",
-                "tcp:10.0.0.2:80 wlc; 10.0.1.1:80 masq 1",
-                "tcp:10.0.0.8:443 wlc; 10.0.1.1:443 masq 1",
-                "tcp:10.0.0.9:443 wlc; 10.0.1.1:443 masq 1",
+                "tcp:10.0.0.1:80 wlc; 10.0.1.1:0 masq 1",
+                "tcp:10.0.0.2:80 wlc; 10.0.1.1:0 masq 1",
+                "tcp:10.0.0.8:443 wlc; 10.0.1.1:0 masq 1",
+                "tcp:10.0.0.9:443 wlc; 10.0.1.1:0 masq 1",
                 "fwmark:7 wlc; 10.0.1.1:0 masq 1",
             ],
         ),

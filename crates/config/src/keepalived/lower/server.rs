@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use xlvs_model::{
     Change, Fault, Method, Server, Tunnel,
-    health::{Inherited, RealServer, Script, VirtualServer},
+    health::{Check, Inherited, Kind, RealServer, Script, VirtualServer},
 };
 
 use super::{
@@ -176,7 +176,8 @@ impl Lower<'_> {
             }
             check
         });
-        let checks = checks.collect();
+        let checks: Vec<Check> = checks.collect();
+        self.told_of_checks(&checks, server.key.port(), written.at);
         Some(RealServer {
             origin: Some(self.origin(written.at)),
             inhibit_on_failure: written.inhibit.unwrap_or(of.inhibit_on_failure),
@@ -189,6 +190,21 @@ impl Lower<'_> {
             checks,
             ..RealServer::new(server)
         })
+    }
+
+    /// Checks that have no port to go to.
+    fn told_of_checks(&mut self, checks: &[Check], port: u16, at: Span) {
+        for check in checks {
+            let connects =
+                !matches!(check.kind, Kind::Misc(_) | Kind::Ping | Kind::File(_) | Kind::Bfd(_));
+            if connects && port == 0 && check.common.connect_port.is_none() {
+                let keyword = check.kind.keyword();
+                self.report
+                    .warning(at, format!("{keyword} has no port to go to"))
+                    .means("the server has none of its own: the check will fail")
+                    .help("connect_port in the check, or a port of the real_server");
+            }
+        }
     }
 
     /// A port that DR and tunnels cannot go to.

@@ -127,6 +127,12 @@ impl Lower<'_> {
         let way = self.way(&draft, &servers, sorry.as_ref(), at);
         for server in servers.iter_mut().chain(&mut sorry) {
             server.way = server.way.or(Some(way));
+            // Of a group keepalived leaves the port open.
+            if let ([Entry::Address(_, port)], false, 0) =
+                (&of.entries[..], of.is_group, server.key.port())
+            {
+                server.key.set_port(*port);
+            }
         }
         let keys = self.keys(of, &draft, &servers, sorry.as_ref(), at);
         let has_mark = keys.iter().any(|key| key.mark().is_some());
