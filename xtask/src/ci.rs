@@ -59,6 +59,7 @@ const STEPS: &[Step] = &[
     Step { name: "older kernels", run: |root| xtask(root, &["kernels"]) },
     Step { name: "docs", run: docs },
     Step { name: "deny", run: deny },
+    Step { name: "packages", run: packages },
     Step { name: "bench smoke", run: |root| xtask(root, &["bench", "--smoke"]) },
 ];
 
@@ -99,6 +100,12 @@ fn deny(root: &Path) -> Result<Verdict> {
             .args(["check", "--hide-inclusion-graph", "bans", "licenses", "sources"])
             .current_dir(root),
     )
+}
+
+/// The packages of the build that the tests use: that of a release differs in speed alone.
+fn packages(root: &Path) -> Result<Verdict> {
+    cargo(root, ["build", "--locked", "--quiet", "-p", "xlvs-cli"]).run()?;
+    xtask(root, &["dist", "--check", "--program", "target/debug/xlvs"])
 }
 
 /// Another verb, in a process of its own: its failure is its own.

@@ -66,7 +66,8 @@ cargo xtask VERB
                       ns per packet
   churn [--seed N | --seeds A..B] [--operations N] [--kernel 6.1|6.12] [--keep FOLDER]
                       random scripts through a real IPVS (--oracle PROGRAM) and through ours
-  dist                an archive of the release build
+  dist [--check] [--program PATH]
+                      the release build as an archive, a .deb and an .rpm; --check: try them
   tools RING|ci       install the programs that a ring or CI needs
   ci                  everything that must hold before a change lands; what .ci/run runs
 ";
