@@ -39,6 +39,15 @@ const NAMESPACES: &[Need] = &[
     need("promtool", "prometheus", "what Prometheus thinks of the metrics"),
 ];
 
+/// What packs, and what tries the packages.
+const PACKAGES: &[Need] = &[
+    need("dpkg-deb", "dpkg", "makes the .deb"),
+    need("rpmbuild", "rpm", "makes the .rpm"),
+    need("strip", "binutils", "takes lines of the source out of the program"),
+    need("systemd-analyze", "systemd", "whether systemd takes the units"),
+    need("mandoc", "mandoc", "whether the manual pages are well-formed"),
+];
+
 /// The guests with older kernels.
 const GUESTS: &[Need] = &[
     need("qemu-system-x86_64", "qemu-system-x86", "boots the guest, by software emulation"),
@@ -53,9 +62,10 @@ pub(crate) fn run(mut args: lexopt::Parser) -> Result<()> {
         match name.to_str() {
             Some("namespaces") => namespaces()?,
             Some("guests") => guests()?,
+            Some("packages") => packages()?,
             Some("deny") => drop(cargo_tool("cargo-deny", DENY_VERSION)?),
             Some("nextest") => drop(nextest()),
-            _ => bail!("tools: one of namespaces, guests, deny, nextest"),
+            _ => bail!("tools: one of namespaces, guests, packages, deny, nextest"),
         }
     }
     Ok(())
@@ -64,6 +74,11 @@ pub(crate) fn run(mut args: lexopt::Parser) -> Result<()> {
 /// What the third and fourth ring need.
 pub(crate) fn namespaces() -> Result<()> {
     ensure_programs(NAMESPACES)
+}
+
+/// What `xtask dist` needs.
+pub(crate) fn packages() -> Result<()> {
+    ensure_programs(PACKAGES)
 }
 
 /// What `xtask kernels` needs.
