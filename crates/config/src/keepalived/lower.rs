@@ -10,7 +10,7 @@ mod service;
 mod terms;
 mod vrrp;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use xlvs_model::{
     Model, ServiceKey,
@@ -37,6 +37,8 @@ struct Lower<'a> {
     services: BTreeMap<String, Span>,
     groups: BTreeMap<String, Group>,
     track_files: BTreeMap<String, FileCheck>,
+    /// Keywords and names of blocks that others name.
+    named: BTreeSet<(&'static str, String)>,
     /// `smtp_alert_checker`, else `smtp_alert`.
     mail_by_default: Option<bool>,
 }
@@ -51,6 +53,7 @@ pub(super) fn lower(tree: &[Directive], report: &mut Report) -> Config {
         services: BTreeMap::new(),
         groups: BTreeMap::new(),
         track_files: BTreeMap::new(),
+        named: BTreeSet::new(),
         mail_by_default: None,
     };
     // What others name comes first, wherever it stands.

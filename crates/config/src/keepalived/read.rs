@@ -84,7 +84,7 @@ pub(super) fn block<'a>(
 fn one<'a>(directive: &'a Directive, within: Within, report: &mut Report) -> Option<Known<'a>> {
     let name = directive.name();
     let Some(keyword) = keywords::find(within, &name.text) else {
-        unknown(name, within, report);
+        unknown(directive, within, report);
         return None;
     };
     let takes_block =
@@ -111,7 +111,10 @@ fn one<'a>(directive: &'a Directive, within: Within, report: &mut Report) -> Opt
     Some(Known { keyword, directive, value })
 }
 
-fn unknown(name: &Word, within: Within, report: &mut Report) {
+fn unknown(directive: &Directive, within: Within, report: &mut Report) {
+    let name = directive.name();
+    let what = if directive.block.is_some() { "block" } else { "line" };
+    let nothing = format!("nothing of this {what} is in force");
     let message = match within {
         Within::Top => format!("unknown keyword `{}`", name.text),
         _ => format!("unknown keyword `{}` in {}", name.text, within.name()),
@@ -127,11 +130,11 @@ fn unknown(name: &Word, within: Within, report: &mut Report) {
             [] => (*last).to_owned(),
             _ => format!("{} or {last}", before.join(", ")),
         };
-        note.label(format!("it belongs in {places}")).means("nothing of this line is in force");
+        note.label(format!("it belongs in {places}")).means(nothing);
     } else if let Some(near) = nearest(&name.text, keywords::names(within)) {
-        note.label(format!("did you mean `{near}`?")).means("nothing of this line is in force");
+        note.label(format!("did you mean `{near}`?")).means(nothing);
     } else {
-        note.means(format!("{} knows no such keyword: nothing of it is in force", within.name()));
+        note.means(format!("{} knows no such keyword: {nothing}", within.name()));
     }
 }
 

@@ -21,7 +21,7 @@ pub trait Host {
     fn config_id(&self) -> &str;
 }
 
-/// What a file may expand to. keepalived's own example of a sequence makes nearly a million lines.
+/// What a file may expand to. keepalived's own example of a sequence makes over a million lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Lines, once definitions, sequences and includes are worked off.
@@ -32,7 +32,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { lines: 1_000_000, bytes: 32 << 20 }
+        Self { lines: 4_000_000, bytes: 64 << 20 }
     }
 }
 

@@ -1,6 +1,10 @@
 //! The VRRP half: checked and kept.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::Duration,
+};
 
 use xlvs_model::vrrp::{Instance, NamedBlock, Options, UnicastPeer, VirtualAddress, Written};
 
@@ -55,7 +59,7 @@ impl Lower<'_> {
             (_, Takes::Block(_, within)) => {
                 let inner = read::block(known.directive.items(), within, self.report);
                 let options = options(&inner, self.report);
-                self.once_named(keyword, known);
+                self.once_named(known);
                 let name = title(known.directive);
                 let origin = Some(self.origin(known.span()));
                 let keyword = keyword.to_owned();
@@ -70,10 +74,10 @@ impl Lower<'_> {
         }
     }
 
-    fn once_named(&mut self, keyword: &str, known: &Known<'_>) {
-        let name = title(known.directive);
-        let before = self.config.vrrp.blocks(keyword).find(|block| block.name == name);
-        if before.is_some() && !name.is_empty() {
+    /// A name is given once.
+    fn once_named(&mut self, known: &Known<'_>) {
+        let (keyword, name) = (known.name(), title(known.directive));
+        if !name.is_empty() && !self.named.insert((keyword, name.clone())) {
             self.report
                 .error(known.span(), format!("a second {keyword} {name}"))
                 .label("the name is taken");
@@ -156,10 +160,7 @@ impl Lower<'_> {
                 .warning(at, "VRRP version 3 has no authentication")
                 .means("keepalived leaves it out");
         }
-        let mut others = self.config.vrrp.instances.iter();
-        if others.any(|other| other.name == *name) {
-            self.report.error(at, format!("a second vrrp_instance {name}"));
-        }
+        self.once_named(known);
     }
 
     /// Lines of `virtual_ipaddress` and `static_ipaddress`.
@@ -219,7 +220,7 @@ impl Lower<'_> {
     /// Names that lead nowhere.
     pub(super) fn vrrp_references(&mut self) {
         let vrrp = &self.config.vrrp;
-        let names = |keyword: &str| -> Vec<String> {
+        let names = |keyword: &str| -> BTreeSet<String> {
             vrrp.blocks(keyword).map(|block| block.name.clone()).collect()
         };
         let known = BTreeMap::from([
