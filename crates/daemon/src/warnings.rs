@@ -8,7 +8,7 @@ use std::{
 };
 
 use xlvs_dataplane::LeftOut;
-use xlvs_model::Model;
+use xlvs_model::{Model, ServerKey, ServiceKey};
 
 use crate::engine::Survey;
 
@@ -62,6 +62,7 @@ pub(crate) fn warnings(facts: &Facts<'_>) -> Vec<String> {
     list.extend(missing_addresses(facts));
     list.extend(left_out(&survey.model));
     list.extend(settings::without_effect(&survey.model));
+    list.extend(first(idle_overrides(&survey.model), "servers that are not there"));
     list.extend(merged(facts));
     list.extend(survey.firewall.warnings(&survey.model));
     list.extend(survey.plane.notes.iter().cloned());
@@ -84,6 +85,22 @@ fn missing_addresses(facts: &Facts<'_>) -> Vec<String> {
         )
     });
     first(missing, "virtual addresses are not on this host")
+}
+
+/// Servers that would be drained or disabled as soon as they were there again.
+fn idle_overrides(model: &Model) -> impl Iterator<Item = String> {
+    let is_there = |service: &ServiceKey, server: &ServerKey| {
+        model.service(service).is_some_and(|service| service.server(server).is_some())
+    };
+    let idle =
+        model.overrides.iter().filter(move |(service, server, _)| !is_there(service, server));
+    idle.map(|(service, server, value)| {
+        let verb = if value.is_drain() { "undrain" } else { "enable" };
+        format!(
+            "{server} of {service} is {value}, and is not there: xlvs server {verb} {server} \
+             --service {service}"
+        )
+    })
 }
 
 /// The first few sentences of a kind, and how many more there would be.

@@ -280,6 +280,11 @@ impl Effective {
         Standing::of(server, health, quorum, written.overrides.get(service, &server.key))
     }
 
+    /// What checks found of a service as a whole.
+    pub fn quorum(&self, service: &ServiceKey) -> Option<&Quorum> {
+        self.found.get(service)?.quorum.as_ref()
+    }
+
     /// What checks found of a server.
     pub fn health(&self, service: &ServiceKey, server: &ServerKey) -> Option<&Health> {
         self.found.get(service)?.servers.get(server)

@@ -5,7 +5,7 @@ use std::{mem, time::Instant};
 
 use xlvs_api::{Actor, CheckView, EventKind};
 use xlvs_model::{
-    Change, Edit, Finding, Server, ServerKey, Service, ServiceKey, Standing, State, Touched,
+    Change, Edit, Finding, Quorum, Server, ServerKey, Service, ServiceKey, Standing, State, Touched,
 };
 
 use super::{
@@ -37,6 +37,7 @@ impl Engine {
             let key = *finding.service();
             let Some(service) = self.model.service(&key).cloned() else { continue };
             let before = self.standings(&service);
+            let was = self.effective.quorum(&key).cloned();
             let sorry = self.effective.sorry(&key).map(|(server, _)| server);
             if !self.effective.hear(&self.model, finding) {
                 continue;
@@ -47,6 +48,10 @@ impl Engine {
                 let alone = |server: Server| pseudo(key, server);
                 let (old, new) = (sorry.map(alone), after.map(alone));
                 self.roster.replace(old.as_ref(), new.as_ref());
+            }
+            if let Some(message) = quorum_turn(was.as_ref(), self.effective.quorum(&key)) {
+                let news = News::of(EventKind::Check, message);
+                self.tell(None, News { service: Some(key), ..news });
             }
             for ((server, old), (_, new)) in before.iter().zip(self.standings(&service)) {
                 if let Some(message) = turn(old, &new) {
@@ -167,6 +172,20 @@ fn turn(old: &Standing, new: &Standing) -> Option<String> {
     }
     let is_weighed = new.state == State::Up && old.weight != new.weight;
     is_weighed.then(|| format!("weight {} -> {}{cause}", old.weight, new.weight))
+}
+
+/// What is told of a service whose quorum changed. One that holds from the beginning is no news.
+fn quorum_turn(old: Option<&Quorum>, new: Option<&Quorum>) -> Option<String> {
+    let new = new?;
+    if old.is_none_or(|old| old.holds) == new.holds {
+        return None;
+    }
+    let cause = if new.cause.is_empty() { String::new() } else { format!(": {}", new.cause) };
+    if new.holds {
+        return Some(format!("quorum regained{cause}"));
+    }
+    let sorry = new.sorry.map(|sorry| format!("; {} stands in", sorry.key)).unwrap_or_default();
+    Some(format!("quorum lost{cause}{sorry}"))
 }
 
 /// A service of a sorry server, for its address to be looked for.

@@ -143,3 +143,20 @@ fn what_is_not_forwarded_yet_is_told_by_its_reason() {
         ]
     );
 }
+
+#[test]
+fn overrides_of_servers_that_are_not_there_are_told() {
+    let mut survey = survey(Method::Route);
+    let native = eth0(false, &[]);
+    let service = "tcp:10.0.0.1:80".parse().unwrap();
+    let server = "10.0.1.1:80".parse().unwrap();
+    let action = xlvs_model::Action::Disable;
+    let (owner, reason) = ("ada".to_owned(), "broken".to_owned());
+    let value = xlvs_model::Override { action, owner, reason, since: 1 };
+    survey.model.apply(&Change::SetOverride { service, server, value }).unwrap();
+    assert_eq!(said(&survey, &native, None), [""; 0], "as somebody wants it");
+    survey.model.apply(&Change::DeleteServer { service, server }).unwrap();
+    let expected = "10.0.1.1:80 of tcp:10.0.0.1:80 is disabled by ada: broken, and is not there: \
+                    xlvs server enable 10.0.1.1:80 --service tcp:10.0.0.1:80";
+    assert_eq!(said(&survey, &native, None), [expected]);
+}

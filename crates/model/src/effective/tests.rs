@@ -206,3 +206,63 @@ fn what_checks_found_goes_with_its_server() {
     assert_eq!(effective.model().service(&service()), None);
     assert!(!effective.hear(&model, down), "there is no such service");
 }
+
+/// One thing that happens: what is written, found or said.
+fn step(kind: u8, n: u8) -> Result<Finding, Change> {
+    let (service, server_key) = (service(), key(n));
+    let of = |health| Ok(Finding::Server { service, server: server_key, health });
+    let set = |value| Err(Change::SetOverride { service, server: server_key, value });
+    match kind {
+        0 => of(Some(health(false, n % 2 == 0, None))),
+        1 => of(Some(health(true, n % 2 == 0, Some(u32::from(n) * 9)))),
+        2 => of(None),
+        3 => Ok(Finding::Service { service, quorum: Some(quorum(n % 2 == 0, n != 3)) }),
+        4 => Ok(Finding::Service { service, quorum: None }),
+        5 => set(drain(OnDeadline::Reset, n == 2)),
+        6 => set(by_ada(Action::Disable)),
+        7 => Err(Change::ClearOverride { service, server: server_key }),
+        8 => Err(Change::DeleteServer { service, server: server_key }),
+        9 => Err(Change::AddServer { service, server: server(n, n.into()) }),
+        10 => Err(Change::EditServer { service, server: server(n, u32::from(n) + 5) }),
+        _ => Err(Change::SetTimeouts {
+            timeouts: crate::Timeouts { tcp: n.into(), tcp_fin: 0, udp: 0 },
+        }),
+    }
+}
+
+proptest::proptest! {
+    /// Whatever happens in whatever order: what is in force, followed step by step, is what it would
+    /// be worked out at once, and nothing of it gets into what is written.
+    #[test]
+    fn following_is_working_out(steps in proptest::collection::vec((0u8..12, 1u8..5), 0..60)) {
+        let mut model = written();
+        let mut plain = written();
+        let mut effective = Effective::of(&model);
+        for (kind, n) in steps {
+            match step(kind, n) {
+                Ok(finding) => drop(effective.hear(&model, finding)),
+                Err(change) => {
+                    let done = model.apply(&change);
+                    let is_said =
+                        matches!(change, Change::SetOverride { .. } | Change::ClearOverride { .. });
+                    if done.is_ok() && !is_said {
+                        plain.apply(&change).unwrap();
+                    }
+                }
+            }
+            let touched: Touched = [service()].into();
+            effective.follow(&model, &touched);
+            effective.prune(&model, &touched);
+            let mut afresh = Effective { found: effective.found.clone(), ..Effective::default() };
+            let all = model.services.iter().map(|service| service.key).collect();
+            afresh.follow(&model, &all);
+            proptest::prop_assert_eq!(effective.model(), afresh.model());
+            proptest::prop_assert_eq!(&model.services, &plain.services);
+            for server in &effective.model().service(&service()).unwrap().servers {
+                let sorry = effective.sorry(&service()).map(|(sorry, _)| sorry.key);
+                let written = model.service(&service()).unwrap().server(&server.key);
+                proptest::prop_assert!(written.is_some() || sorry == Some(server.key));
+            }
+        }
+    }
+}

@@ -105,8 +105,10 @@ fn checks_change_what_is_in_force_and_nothing_that_is_written() {
         [
             "check 10.0.1.1:8080: down: refused",
             "check 10.0.1.1:8080: up: exit 50",
+            "check quorum lost: 1 of 2 is up; 10.0.9.9:8080 stands in",
             "check 10.0.1.2:8080: relieved: 1 of 2 is up",
             "check 10.0.1.1:8080: relieved: 1 of 2 is up",
+            "check quorum regained: 1 of 2 is up",
             "check 10.0.1.2:8080: up",
             "check 10.0.1.1:8080: up: exit 50",
             "check 10.0.1.1:8080: weight 50 -> 1",
