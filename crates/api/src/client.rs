@@ -14,8 +14,8 @@ use tokio::{net::UnixStream, runtime, time};
 use xlvs_model::{Change, ServerKey, ServiceKey, SyncDaemon, Timeouts};
 
 use crate::{
-    AccessEntry, ApiError, Connections, Event, Face, MarksView, Outcome, ServerDetail, ServiceView,
-    SettingsView, Status, TotalsView, Zero,
+    AccessEntry, ApiError, Applied, Apply, Confirm, Connections, Event, Face, MarksView, Outcome,
+    ServerDetail, ServiceView, SettingsView, Status, TotalsView, Zero,
     target::{Candidate, Target},
 };
 
@@ -221,6 +221,16 @@ impl Client {
     /// The socket that it talks over.
     pub fn socket(&self) -> &std::path::Path {
         &self.socket
+    }
+
+    /// Puts a file in force, or says what that would do.
+    pub fn apply(&mut self, what: &Apply) -> Result<Applied, ClientError> {
+        self.ask(&Method::POST, "/v1/apply", Some(what))
+    }
+
+    /// What was applied for a time stays, or goes at once.
+    pub fn confirm(&mut self, what: Confirm) -> Result<(), ClientError> {
+        self.ask(&Method::POST, "/v1/confirm", Some(&what)).map(|_: Nothing| ())
     }
 
     fn ask<T: DeserializeOwned>(

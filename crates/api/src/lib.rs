@@ -1,6 +1,7 @@
 //! The API's types and its client. No server code.
 #![forbid(unsafe_code)]
 
+mod apply;
 mod client;
 mod detail;
 mod events;
@@ -12,6 +13,7 @@ mod totals;
 mod types;
 mod weight;
 
+pub use apply::{Applied, Apply, Confirm, FileView};
 pub use client::{Client, ClientError, Director, Filter, ServerFilter};
 pub use detail::{CheckResult, CheckView, DrainView, ServerDetail};
 pub use events::{Actor, Event, EventKind, Face};

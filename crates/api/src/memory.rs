@@ -61,6 +61,7 @@ impl Director for Memory {
             connection_entries: self.connections.len() as u64,
             connection_capacity: self.capacity,
             packets: BTreeMap::new(),
+            file: None,
             warnings: Vec::new(),
         })
     }

@@ -9,6 +9,8 @@
 //! | `GET /v1/servers?address=&port=&service=` | - | `Vec<ServerDetail>`: all of some servers |
 //! | `GET /v1/events?after=&limit=` | - | `Vec<`[`Event`](crate::Event)`>`, or a stream of them |
 //! | `GET /metrics` | - | metrics as Prometheus reads them |
+//! | `POST /v1/apply` | [`Apply`](crate::Apply) | `Applied`: a file in force, or its plan |
+//! | `POST /v1/confirm` | [`Confirm`](crate::Confirm) | `{}` |
 //! | `GET /v1/stats` | - | [`TotalsView`](crate::TotalsView): what the whole director counts |
 //! | `POST /v1/changes` | `Vec<Change>` | [`Outcome`]: each change on its own, in order |
 //! | `POST /v1/zero` | [`Zero`] | `{}` or [`ApiError`] 404 |
@@ -75,6 +77,9 @@ pub struct ServiceView {
     /// Its timeouts, limits and so on.
     #[serde(flatten)]
     pub tuning: Tuning,
+    /// Who owns it: `keepalived.conf:12`, `ipvsadm`; none: it was there when the daemon began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     /// Of all its servers, past ones too.
     pub stats: Stats,
     /// Of all its servers.
@@ -91,6 +96,7 @@ impl ServiceView {
             key: service.key,
             terms: service.terms.clone(),
             tuning: service.tuning.clone(),
+            owner: None,
             stats: Stats::default(),
             rate: Rate::default(),
             servers: Vec::new(),
@@ -113,6 +119,9 @@ pub struct ServerView {
     /// What is in force and why, where that is not what was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standing: Option<Standing>,
+    /// Who owns it, as of a service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     /// Who drained or disabled it, and why.
     #[serde(default, rename = "override", skip_serializing_if = "Option::is_none")]
     pub person: Option<Override>,
@@ -153,6 +162,7 @@ impl ServerView {
             weight: server.weight,
             effective_weight: None,
             standing: None,
+            owner: None,
             person: None,
             drain: None,
             upper: server.upper,
@@ -324,6 +334,9 @@ pub struct Status {
     pub connection_capacity: u64,
     /// Packets by what became of them: the names of the data plane's reasons.
     pub packets: BTreeMap<String, u64>,
+    /// The configuration file that is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<crate::FileView>,
     /// What needs a person: "large-receive-offload merges frames on eth0: ethtool -K eth0 lro off".
     pub warnings: Vec<String>,
 }

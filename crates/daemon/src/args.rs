@@ -17,6 +17,16 @@ pub enum XdpMode {
     Generic,
 }
 
+/// What becomes of changes by hand to services that a configuration file owns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ByHand {
+    /// They are put right within seconds.
+    #[default]
+    Revert,
+    /// They stay until the file is applied again.
+    Keep,
+}
+
 /// Run the director of this network namespace.
 ///
 /// The daemon may be stopped, killed and replaced: what is in the kernel goes on forwarding, and
@@ -28,6 +38,19 @@ pub struct RunArgs {
     /// state are used.
     #[arg(long = "interface", short = 'i', value_name = "IF")]
     pub interfaces: Vec<String>,
+
+    /// The services and their checks: a keepalived.conf. It is applied again on SIGHUP.
+    #[arg(long, short = 'c', value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// What `@id` lines of the file are compared with [default: the host's name up to the first
+    /// dot].
+    #[arg(long, value_name = "ID")]
+    pub config_id: Option<String>,
+
+    /// What becomes of changes that somebody makes by hand to what the file owns.
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    pub by_hand: ByHand,
 
     /// How XDP is attached [default: auto, or as it was].
     #[arg(long, value_enum, value_name = "MODE")]
@@ -76,5 +99,6 @@ Examples:
   xlvs run --interface eth0 --interface eth1 --connections 4000000
   xlvs run --netns director --interface veth0 --ephemeral
   xlvs run --interface eth0 --metrics 10.0.0.2:9117
+  xlvs run --interface eth0 -c /etc/keepalived/keepalived.conf
 
 XLVS_LOG says what is logged: XLVS_LOG=debug xlvs run ...";

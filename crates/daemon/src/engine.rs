@@ -6,6 +6,7 @@ mod defence;
 mod drains;
 mod drops;
 mod effect;
+mod files;
 mod forecast;
 mod marks;
 mod rates;
@@ -24,10 +25,19 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 use xlvs_api::{AccessEntry, Actor, Connections, EventKind, Outcome, SettingsView};
-use xlvs_model::{Change, Effective, Fault, Model, ServiceKey, SyncDaemon, Timeouts, Touched};
+use xlvs_model::{
+    Change, Effective, Fault, Hands, Model, ServiceKey, SyncDaemon, Timeouts, Touched,
+};
 
+pub(crate) use self::{
+    chronicle::unix_ms,
+    effect::Checks,
+    files::FileInForce,
+    roster::real_servers,
+    view::{Scrape, Survey},
+};
 use self::{
-    chronicle::{Chronicle, News, unix_ms},
+    chronicle::{Chronicle, News},
     drains::Drains,
     drops::Drops,
     effect::signed,
@@ -36,11 +46,6 @@ use self::{
     roster::Roster,
     surroundings::{Attachment, Due},
     tell::Made,
-};
-pub(crate) use self::{
-    effect::Checks,
-    roster::real_servers,
-    view::{Scrape, Survey},
 };
 use crate::{
     hops::{Resolved, Shift, Sight, Wish},
@@ -97,6 +102,8 @@ enum Work {
     Health,
     /// Ending drains at their deadlines.
     Drain,
+    /// Reading the configuration file.
+    File,
 }
 
 /// See the module.
@@ -109,6 +116,10 @@ pub(crate) struct Engine {
     /// Services of which the tables do not say it yet.
     overdue: Touched,
     checks: Option<Box<dyn Checks>>,
+    file: Option<FileInForce>,
+    hands: Hands,
+    /// Services of the file that somebody changed by hand.
+    drifted: Touched,
     drains: Drains,
     drops: Drops,
     chronicle: Chronicle,
@@ -155,6 +166,9 @@ impl Engine {
             effective,
             overdue: Touched::new(),
             checks: None,
+            file: None,
+            hands: Hands::default(),
+            drifted: Touched::new(),
             drains: Drains::default(),
             drops: Drops::default(),
             chronicle: Chronicle::default(),
@@ -211,6 +225,15 @@ impl Engine {
             }
             rest = after;
         }
+        self.follow_up(by);
+        match failed {
+            Some(e) => Err(e),
+            None => Ok(Outcome { faults, not_saved: self.not_saved.clone() }),
+        }
+    }
+
+    /// After changes: what is told, watched, saved and attached.
+    fn follow_up(&mut self, by: &Actor) {
         let changed = !self.unsaved.is_empty();
         if self.tell_changes(by) {
             self.count_drains(Instant::now(), true);
@@ -224,10 +247,6 @@ impl Engine {
         if self.attached.is_some() {
             let trouble = self.attach().err().map(|e| format!("cannot take over packets: {e}"));
             self.report(Work::Attach, trouble);
-        }
-        match failed {
-            Some(e) => Err(e),
-            None => Ok(Outcome { faults, not_saved: self.not_saved.clone() }),
         }
     }
 

@@ -2,6 +2,8 @@
 //! next hops from the kernel's routes and neighbours, and the data plane that forwards.
 //!
 //! ```text
+//! site (a file, its checks) -----+
+//!                                v
 //! server (axum) --Change--> engine (one thread) --Model--> plane (the kernel's tables)
 //!                              ^       |
 //!        hops (rtnetlink) --Sight      +--> store (state.json)
@@ -24,9 +26,11 @@ mod plane;
 mod run;
 mod server;
 mod settings;
+mod site;
 mod store;
 mod warnings;
 mod watchdog;
 
-pub use args::{RunArgs, XdpMode};
+pub use args::{ByHand, RunArgs, XdpMode};
 pub use run::run;
+pub use site::ThisHost;

@@ -9,12 +9,13 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use futures_util::stream::BoxStream;
+use sd_notify::NotifyState;
 use tokio::{
     net::TcpListener,
     runtime::{self, Runtime},
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, oneshot},
     time::timeout,
 };
@@ -33,6 +34,7 @@ use crate::{
     plane::Plane,
     server::{App, Listener, Peer, metrics_alone, router},
     settings::{Settings, boot_id, settle},
+    site::{Loaded, Options, RecordFile, Site, load},
     store::Store,
     watchdog,
 };
@@ -66,20 +68,22 @@ pub(crate) fn run_with(
     mut args: RunArgs,
     open: impl FnOnce(&Opening) -> anyhow::Result<Box<dyn Plane>>,
 ) -> anyhow::Result<ExitCode> {
-    for folder in [&mut args.run_dir, &mut args.state_dir] {
+    for folder in [&mut args.run_dir, &mut args.state_dir].into_iter().chain(&mut args.config) {
         *folder = std::path::absolute(&folder)
             .with_context(|| format!("cannot find {}", folder.display()))?;
     }
     if let Some(name) = &args.netns {
         host::enter_network(name)?;
     }
+    // A broken file is told of before anything is touched.
+    let loaded = read_config(&args)?;
     let place = host::place()?;
     let instance = args.instance.clone().unwrap_or_else(|| place.default_name.clone());
     let run_dir = RunDir::take(&args.run_dir, &instance, &place.identity)?;
     // What an earlier daemon left in place outlives a start that fails; what this start began does
     // not.
     let forwarded = host::forwards(&run_dir.bpf());
-    let ending = direct(&args, &place, &instance, &run_dir, open);
+    let ending = direct(&args, loaded, (&place, &instance), &run_dir, open);
     let stays = match &ending {
         Ok(ending) => *ending != Ending::Detached,
         Err(_) => forwarded,
@@ -93,6 +97,15 @@ pub(crate) fn run_with(
             warn!("{tidying:#}");
             Err(e)
         }
+    }
+}
+
+/// The file of `-c`.
+fn read_config(args: &RunArgs) -> anyhow::Result<Option<Loaded>> {
+    let Some(path) = &args.config else { return Ok(None) };
+    match load(path, args.config_id.as_deref()) {
+        Ok(loaded) => Ok(Some(loaded)),
+        Err(broken) => bail!("{}\n\n{}", broken.summary, broken.report.trim_end()),
     }
 }
 
@@ -120,8 +133,8 @@ enum Ending {
 
 fn direct(
     args: &RunArgs,
-    place: &Place,
-    instance: &str,
+    loaded: Option<Loaded>,
+    (place, instance): (&Place, &str),
     run_dir: &RunDir,
     open: impl FnOnce(&Opening) -> anyhow::Result<Box<dyn Plane>>,
 ) -> anyhow::Result<Ending> {
@@ -154,6 +167,14 @@ fn direct(
         socket: run_dir.socket(),
         ephemeral: args.ephemeral,
         metrics: args.metrics,
+        loaded,
+        options: Options {
+            config: args.config.clone(),
+            config_id: args.config_id.clone(),
+            by_hand: args.by_hand,
+            record: store.is_some().then(|| RecordFile::new(&args.state_dir, instance)),
+            ..Options::default()
+        },
         settings,
         store,
         netlink,
@@ -170,6 +191,8 @@ struct Director {
     socket: PathBuf,
     ephemeral: bool,
     metrics: Option<SocketAddr>,
+    loaded: Option<Loaded>,
+    options: Options,
     settings: Settings,
     store: Option<Store>,
     netlink: Netlink,
@@ -188,8 +211,7 @@ impl Director {
     }
 
     async fn serve(self, plane: Box<dyn Plane>) -> anyhow::Result<(Ending, JoinHandle<()>)> {
-        let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
-        let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
+        let mut signals = Signals::new().context("cannot wait for signals")?;
         let rest = self.settings.saved.clone();
         let (interfaces, model) = (rest.interfaces.clone(), rest.model.clone());
         let mut ways = Ways::new(real_servers(&model));
@@ -211,6 +233,7 @@ impl Director {
         let watcher = Watcher::new(self.netlink, self.changes, ways, published, granted);
         let watching = tokio::spawn(watcher.run(engine.clone()));
         tokio::spawn(firewall.run(engine.clone()));
+        let site = begin(&engine, self.options, self.loaded).await?;
         let listener = Listener::bind(&self.socket)
             .with_context(|| format!("cannot listen on {}", self.socket.display()))?;
         if let Some(address) = self.metrics {
@@ -223,7 +246,15 @@ impl Director {
         let (detached, mut was_detached) = mpsc::channel(1);
         let standing = self.settings.warnings;
         let instance = self.instance;
-        let app = App { engine: engine.clone(), wishes, detached, instance, interfaces, standing };
+        let app = App {
+            engine: engine.clone(),
+            site: site.clone(),
+            wishes,
+            detached,
+            instance,
+            interfaces,
+            standing,
+        };
         let (stop, stopped) = oneshot::channel::<()>();
         let service = router(app).into_make_service_with_connect_info::<Peer>();
         let server = axum::serve(listener, service).with_graceful_shutdown(async {
@@ -234,13 +265,13 @@ impl Director {
         announce();
 
         let mut ending = tokio::select! {
-            _ = terminate.recv() => Ending::Left,
-            _ = interrupt.recv() => Ending::Left,
+            () = signals.end(&site) => Ending::Left,
             _ = was_detached.recv() => Ending::Detached,
             // Blind for next hops it is better to be started again.
             _ = watching => Ending::Blind,
         };
-        sd_notify::notify(&[sd_notify::NotifyState::Stopping]).unwrap_or_default();
+        sd_notify::notify(&[NotifyState::Stopping]).unwrap_or_default();
+        drop(timeout(PARTING, site.stop()).await);
         if ending == Ending::Left && self.ephemeral {
             engine
                 .ask(|engine| engine.detach(&Actor::default()))
@@ -261,13 +292,65 @@ impl Director {
     }
 }
 
+/// The signals that mean something to a daemon.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Until it is to end. SIGHUP has the file applied again.
+    async fn end(&mut self, site: &Site) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => reload(site).await,
+            }
+        }
+    }
+}
+
+/// Applies the file again, and has systemd wait for it.
+async fn reload(site: &Site) {
+    let mut begun = vec![NotifyState::Reloading];
+    begun.extend(NotifyState::monotonic_usec_now());
+    sd_notify::notify(&begun).unwrap_or_default();
+    site.reload().await;
+    sd_notify::notify(&[NotifyState::Ready]).unwrap_or_default();
+}
+
+/// The file in force, and its checks.
+async fn begin(
+    engine: &Owner<Engine>,
+    options: Options,
+    loaded: Option<Loaded>,
+) -> anyhow::Result<Site> {
+    let (site, mut runner) = Site::new(engine.clone(), options);
+    let checks = site.checks();
+    engine.ask(|engine| engine.set_checks(checks)).await;
+    let begun = runner.begin(loaded).await;
+    begun.map_err(|why| anyhow!("the configuration file is not put in force: {why}"))?;
+    tokio::spawn(runner.run());
+    Ok(site)
+}
+
 /// Says that everything works, to whoever started us.
 fn announce() {
     let mut stdout = io::stdout();
     if let Err(e) = writeln!(stdout, "xlvs: ready").and_then(|()| stdout.flush()) {
         warn!("cannot write to standard output: {e}");
     }
-    if let Err(e) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
+    if let Err(e) = sd_notify::notify(&[NotifyState::Ready]) {
         warn!("cannot tell systemd: {e}");
     }
 }

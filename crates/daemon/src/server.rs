@@ -3,6 +3,7 @@
 //! The socket is the owner's alone (mode 0600), and whoever connects must be root or the daemon's
 //! own user, by the kernel's word (`SO_PEERCRED`).
 
+mod files;
 mod listener;
 mod peer;
 mod routes;

@@ -11,11 +11,13 @@ mod edit;
 mod effective;
 mod fault;
 pub mod health;
+mod in_force;
 mod key;
 mod limits;
 mod marks;
 mod network;
 mod overrides;
+mod plan;
 mod scheduler;
 mod server;
 mod service;
@@ -28,6 +30,7 @@ pub use change::{Change, Model};
 pub use edit::{Edit, Touched};
 pub use effective::{Effective, Finding, Health, Quorum, Standing, State};
 pub use fault::Fault;
+pub use in_force::{Hands, InForce, Owner};
 pub use key::{Family, ParseKeyError, Protocol, ServiceKey};
 pub use limits::{
     Access, ClientLimit, ClientRate, LIMITS_EFFECT, Limits, ParseLimitError, PerClient, Verdict,
@@ -39,6 +42,7 @@ pub use marks::{
 };
 pub use network::{Network, ParseNetworkError};
 pub use overrides::{Action, OnDeadline, Override, Overrides};
+pub use plan::{Difference, Turn, Wanted, check_differences, differences, plan};
 pub use scheduler::Scheduler;
 pub use server::{Method, Server, ServerKey, Tunnel, TunnelChecksum};
 pub use service::{ClientMask, Persistence, Service, Terms, Timeouts, Tuning};

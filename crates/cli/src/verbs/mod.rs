@@ -1,6 +1,7 @@
 //! The verbs. Each module has its flags and what it does; here they are joined.
 
 mod access;
+mod apply;
 mod check;
 mod completions;
 mod conn;
@@ -76,6 +77,10 @@ enum Verb {
     Sync(sync::Verb),
     /// Read a configuration file and tell all that is wrong with it.
     Check(check::Args),
+    /// Put a configuration file in force, or tell what that would change.
+    Apply(apply::Args),
+    /// Keep what was applied for a time.
+    Confirm(apply::ConfirmArgs),
     /// Connections that are tracked.
     #[command(subcommand)]
     Conn(conn::Verb),
@@ -127,6 +132,8 @@ impl Xlvs {
             Verb::Mark(verb) => verb.run(),
             Verb::Sync(verb) => verb.run(),
             Verb::Check(args) => return args.run(),
+            Verb::Apply(args) => return args.run(),
+            Verb::Confirm(args) => args.run(),
             Verb::Conn(verb) => verb.run(),
             Verb::Proc(args) => args.run(),
             Verb::Events(args) => args.run(),

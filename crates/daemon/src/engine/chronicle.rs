@@ -100,7 +100,7 @@ impl Chronicle {
 }
 
 /// Milliseconds of Unix time; a clock before that is at its beginning.
-pub(super) fn unix_ms() -> u64 {
+pub(crate) fn unix_ms() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }

@@ -22,7 +22,6 @@ pub(crate) trait Checks: Send {
 
 impl Engine {
     /// From now on this is asked for the checks that are shown.
-    #[expect(dead_code, reason = "the checking engine calls it")]
     pub(crate) fn set_checks(&mut self, checks: Box<dyn Checks>) {
         self.checks = Some(checks);
     }
@@ -30,15 +29,22 @@ impl Engine {
     /// News of the checks: the one way by which they act. What cannot be put into the tables now is
     /// tried again every second. Of what is not written (any more) nothing is taken note: whoever
     /// checks tells of new servers when they are written.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the checking engine calls it"))]
     pub(crate) fn find(&mut self, findings: Vec<Finding>) {
+        let touched = self.hear(findings);
+        self.publish_servers();
+        self.overdue.extend(touched);
+        self.catch_up();
+    }
+
+    /// Takes note of what checks found, and gives the services that the tables are to follow.
+    pub(super) fn hear(&mut self, findings: Vec<Finding>) -> Touched {
         let mut touched = Touched::new();
         for finding in findings {
             let key = *finding.service();
             let Some(service) = self.model.service(&key).cloned() else { continue };
             let before = self.standings(&service);
-            let was = self.effective.quorum(&key).cloned();
             let sorry = self.effective.sorry(&key).map(|(server, _)| server);
+            let was = self.effective.quorum(&key).cloned();
             if !self.effective.hear(&self.model, finding) {
                 continue;
             }
@@ -59,9 +65,7 @@ impl Engine {
                 }
             }
         }
-        self.publish_servers();
-        self.overdue.extend(touched);
-        self.catch_up();
+        touched
     }
 
     /// Puts into the tables what checks found and the tables do not say yet.
@@ -126,6 +130,7 @@ impl Engine {
     /// Tells of the changes that were just made. True: somebody began a drain, or took one back.
     pub(super) fn tell_changes(&mut self, by: &Actor) -> bool {
         let made = mem::take(&mut self.made);
+        self.note_hands(by, &made);
         for news in tell::news(&made) {
             self.tell(Some(by), news);
         }

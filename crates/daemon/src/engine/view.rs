@@ -9,12 +9,12 @@ use std::{
 
 use tokio::sync::broadcast;
 use xlvs_api::{
-    EffectiveWeight, Event, EventKind, NextHop, ServerDetail, ServerFilter, ServerView,
+    EffectiveWeight, Event, EventKind, FileView, NextHop, ServerDetail, ServerFilter, ServerView,
     ServiceView, Stats,
 };
-use xlvs_model::{Effective, Method, Model, Server, Service, ServiceKey, Standing};
+use xlvs_model::{Effective, Method, Model, Server, ServerKey, Service, ServiceKey, Standing};
 
-use super::{chronicle::unix_ms, drains::Drains};
+use super::{chronicle::unix_ms, drains::Drains, files};
 use crate::{
     engine::{Engine, EngineError},
     firewall::Firewall,
@@ -39,6 +39,8 @@ pub(crate) struct Survey {
     pub(crate) firewall: Firewall,
     /// What the daemon's own work fails at.
     pub(crate) troubles: Vec<String>,
+    /// The configuration file that is in force.
+    pub(crate) file: Option<FileView>,
 }
 
 /// What metrics are made of.
@@ -82,16 +84,21 @@ impl Engine {
                 drains: &self.drains,
                 now_s: unix_ms() / 1000,
             };
+            let owner = |server: Option<&ServerKey>| {
+                files::owner((self.file.as_ref(), &self.hands), &service.key, server)
+            };
             let servers = service.servers.iter().zip(counted.servers);
             let servers = servers.map(|(server, counted)| {
                 let kept = kept.get(&(service.key, server.key)).copied().unwrap_or_default();
                 let stands_in = sorry.as_ref().filter(|(sorry, _)| sorry.key == server.key);
                 let standing = stands_in.map(|(_, standing)| standing.clone());
                 let view = look.server(&service.key, server, standing, counted);
-                ServerView { persistent: kept, ..view }
+                let owner = owner(Some(&server.key));
+                ServerView { persistent: kept, owner, ..view }
             });
             let (stats, servers) = (counted.stats, servers.collect());
-            views.push(ServiceView { stats, servers, ..ServiceView::new(service) });
+            let owner = owner(None);
+            views.push(ServiceView { owner, stats, servers, ..ServiceView::new(service) });
         }
         self.fill_rates(&mut views, Instant::now());
         Ok(views)
@@ -163,6 +170,7 @@ impl Engine {
             not_saved: self.not_saved.clone(),
             firewall: self.marks.firewall.clone(),
             troubles: self.troubles.values().cloned().collect(),
+            file: self.file_view(),
         })
     }
 }

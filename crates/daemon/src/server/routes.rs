@@ -21,13 +21,14 @@ use xlvs_api::{
 };
 use xlvs_model::{Change, ServerKey, ServiceKey, SyncDaemon, Timeouts};
 
-use super::{peer::By, telling};
+use super::{files, peer::By, telling};
 use crate::{
     engine::{Engine, EngineError},
     hops::Wish,
     host::merging_offloads,
     owner::Owner,
     plane::Filter,
+    site::Site,
     warnings::{Facts, InterfaceFacts, warnings},
 };
 
@@ -35,6 +36,8 @@ use crate::{
 pub(crate) struct App {
     /// The engine.
     pub(crate) engine: Owner<Engine>,
+    /// The configuration file and its checks.
+    pub(crate) site: Site,
     /// To the watcher of next hops.
     pub(crate) wishes: mpsc::Sender<Wish>,
     /// Told when the director was detached.
@@ -64,6 +67,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/access", get(access))
         .route("/v1/sync", get(sync))
         .route("/v1/connections", get(connections))
+        .route("/v1/apply", post(files::apply))
+        .route("/v1/confirm", post(files::confirm))
         .route("/v1/detach", post(detach))
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
@@ -93,6 +98,7 @@ async fn status(State(app): Shared) -> Answer<Status> {
         connection_entries: survey.plane.entries,
         connection_capacity: survey.plane.capacity,
         packets: survey.plane.packets,
+        file: survey.file,
     }))
 }
 
@@ -247,7 +253,7 @@ fn ip_forward() -> Option<bool> {
     Some(text.trim() != "0")
 }
 
-fn read<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Refusal> {
+pub(super) fn read<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Refusal> {
     let body = body.map_err(|e| Refusal::new(e.status(), e.body_text(), None))?;
     serde_json::from_slice(&body).map_err(|e| {
         let message = format!("the request's body cannot be read: {e}");
@@ -294,9 +300,9 @@ impl IntoResponse for Refusal {
 
 /// `{}`.
 #[derive(serde::Serialize)]
-struct Nothing {}
+pub(super) struct Nothing {}
 
-const NOTHING: Json<Nothing> = Json(Nothing {});
+pub(super) const NOTHING: Json<Nothing> = Json(Nothing {});
 
 /// A request's body: some 100,000 changes.
 const MAX_BODY_BYTES: usize = 16 << 20;

@@ -44,6 +44,7 @@ pub(super) async fn servers(State(app): Shared, uri: Uri) -> Answer<Vec<ServerDe
     })?;
     let ServerQuery { address, port, service } = query;
     let filter = ServerFilter { address, port, service };
+    app.site.refresh().await;
     ask(&app, move |engine| engine.servers(&filter)).await.map(Json)
 }
 

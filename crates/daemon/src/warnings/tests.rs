@@ -29,6 +29,7 @@ fn survey(method: Method) -> Survey {
         not_saved: None,
         firewall: Firewall::default(),
         troubles: Vec::new(),
+        file: None,
     }
 }
 

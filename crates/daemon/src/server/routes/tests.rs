@@ -15,6 +15,7 @@ use super::*;
 use crate::{
     plane::fake::Fake,
     server::{Listener, Peer},
+    site::Options,
 };
 
 struct Served {
@@ -37,8 +38,11 @@ impl Served {
                 .unwrap();
         let (engine, _) = Owner::start(engine, Duration::from_mins(1)).unwrap();
         let (detached, was_detached) = mpsc::channel(1);
+        let (site, runner) = Site::new(engine.clone(), Options::default());
+        tokio::spawn(runner.run());
         let app = App {
             engine: engine.clone(),
+            site,
             wishes,
             detached,
             instance: "default".into(),

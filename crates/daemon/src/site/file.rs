@@ -1,0 +1,95 @@
+//! A configuration file that was read: what it asks of the engine and of the checks.
+
+use std::path::Path;
+
+use xlvs_config::keepalived::{self, Config, Severity};
+use xlvs_model::{Change, InForce, health::Globals};
+
+use super::host::{self, ThisHost};
+
+/// A file that can be put in force.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    /// What it asks for.
+    pub(crate) config: Config,
+    /// Its services, and where they are written.
+    pub(crate) in_force: InForce,
+    /// What is to be told of it, as text.
+    pub(crate) report: String,
+    /// Warnings, each a line.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// A file that cannot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Broken {
+    /// All that is to be told, as text.
+    pub(crate) report: String,
+    /// In one line: `keepalived.conf: 2 errors, the first in line 12: ...`.
+    pub(crate) summary: String,
+}
+
+/// Reads a file and all that it includes.
+pub(crate) fn load(path: &Path, config_id: Option<&str>) -> Result<Loaded, Broken> {
+    let host = ThisHost::new(config_id.map(ToOwned::to_owned));
+    let file = path.to_string_lossy().into_owned();
+    let (config, report) = keepalived::load(&file, &host);
+    let text = report.render(false);
+    let line = |d: &keepalived::Diagnostic| match &d.place {
+        Some(place) => format!("{}:{}: {}", place.file, place.line, d.message),
+        None => d.message.clone(),
+    };
+    let of = |severity| report.diagnostics.iter().filter(move |d| d.severity == severity);
+    if let Some(first) = of(Severity::Error).next() {
+        let count = report.count(Severity::Error);
+        let s = if count == 1 { "" } else { "s, the first" };
+        let summary = format!("{file}: {count} error{s}: {}", line(first));
+        return Err(Broken { report: text, summary });
+    }
+    let warnings = of(Severity::Warning).map(line).collect();
+    let in_force = InForce::new(file, config.services.clone(), &config.virtual_servers);
+    Ok(Loaded { config, in_force, report: text, warnings })
+}
+
+impl Loaded {
+    /// What the file changes beside services.
+    pub(super) fn settings(&self) -> Vec<Change> {
+        let timeouts = self.config.globals.timeouts;
+        timeouts.map(|timeouts| Change::SetTimeouts { timeouts }).into_iter().collect()
+    }
+
+    /// How many of its servers have checks.
+    pub(super) fn checked_servers(&self) -> usize {
+        let servers = self.config.virtual_servers.iter().flat_map(|service| &service.servers);
+        servers.filter(|server| !server.checks.is_empty()).count()
+    }
+}
+
+/// The file as the checking engine takes it; none: no checks.
+pub(super) fn checks(loaded: Option<&Loaded>) -> xlvs_health::Config {
+    let Some(Config { globals, ssl, virtual_servers, .. }) = loaded.map(|loaded| &loaded.config)
+    else {
+        return xlvs_health::Config::default();
+    };
+    xlvs_health::Config {
+        virtual_servers: virtual_servers.clone(),
+        ssl: ssl.clone(),
+        mail: mail(globals),
+        router_id: globals.mail.router_id.clone().unwrap_or_else(host::name),
+        rs_init_notifies: globals.init_notifies,
+        no_checker_emails: globals.mail.not_of_checks,
+        script_security: globals.script_security,
+    }
+}
+
+fn mail(globals: &Globals) -> Option<xlvs_health::Mail> {
+    let mail = &globals.mail;
+    Some(xlvs_health::Mail {
+        host: mail.server.clone().filter(|_| !mail.to.is_empty())?,
+        port: mail.port,
+        helo: mail.helo_name.clone().unwrap_or_else(host::name),
+        from: mail.from.clone().unwrap_or_else(|| format!("keepalived@{}", host::name())),
+        to: mail.to.clone(),
+        timeout: mail.timeout,
+    })
+}
