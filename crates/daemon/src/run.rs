@@ -336,7 +336,7 @@ async fn begin(
     loaded: Option<Loaded>,
 ) -> anyhow::Result<Site> {
     let (site, mut runner) = Site::new(engine.clone(), options);
-    let checks = site.checks();
+    let checks = Box::new(site.checks());
     engine.ask(|engine| engine.set_checks(checks)).await;
     let begun = runner.begin(loaded).await;
     begun.map_err(|why| anyhow!("the configuration file is not put in force: {why}"))?;

@@ -8,6 +8,7 @@ mod apply;
 mod checks;
 mod file;
 mod host;
+mod leaving;
 mod record;
 
 use std::{
@@ -94,6 +95,8 @@ pub(crate) struct Runner {
     /// What is in force.
     loaded: Option<Loaded>,
     pending: Option<Pending>,
+    /// Servers that the file no longer has.
+    leaving: Vec<leaving::Leaving>,
     /// What the last daemon had in force.
     record: Record,
 }
@@ -124,14 +127,15 @@ impl Site {
             options,
             loaded: None,
             pending: None,
+            leaving: Vec::new(),
             record,
         };
         (Self { commands, health, shown }, runner)
     }
 
     /// For the engine: what is known of checks.
-    pub(crate) fn checks(&self) -> Box<checks::Known> {
-        Box::new(checks::Known(Arc::clone(&self.shown)))
+    pub(crate) fn checks(&self) -> checks::Known {
+        checks::Known(Arc::clone(&self.shown))
     }
 
     /// What is known of checks is known anew; before somebody looks.
@@ -172,7 +176,10 @@ impl Runner {
     /// Runs until it is told to stop.
     pub(crate) async fn run(mut self) {
         let mut reconcile = interval(self.options.reconcile);
-        reconcile.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut see_off = interval(SEE_OFF_PERIOD);
+        for each in [&mut reconcile, &mut see_off] {
+            each.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
         loop {
             let until = self.pending.as_ref().map(|pending| pending.until);
             tokio::select! {
@@ -190,6 +197,7 @@ impl Runner {
                     self.take_back("it was not confirmed in time").await;
                 }
                 _ = reconcile.tick() => self.reconcile().await,
+                _ = see_off.tick() => self.see_off().await,
             }
         }
     }
@@ -260,11 +268,8 @@ impl Runner {
 
     /// What somebody changed by hand is put right, unless it is to stay.
     async fn reconcile(&mut self) {
-        let Some(loaded) = self.loaded.as_ref().filter(|_| self.options.by_hand == ByHand::Revert)
-        else {
-            return;
-        };
-        let in_force = loaded.in_force.clone();
+        let in_force = self.enforced().filter(|_| self.options.by_hand == ByHand::Revert);
+        let Some(in_force) = in_force else { return };
         let drifted = self.engine.ask(Engine::drifted).await.unwrap_or_default();
         if drifted.is_empty() {
             return;
@@ -340,6 +345,8 @@ const AT_ONCE: usize = 4096;
 const MAX_COMMANDS: usize = 16;
 /// How often what was changed by hand is looked for.
 const RECONCILE_PERIOD: Duration = Duration::from_secs(10);
+/// How often servers that left the file are looked after.
+const SEE_OFF_PERIOD: Duration = Duration::from_secs(1);
 /// How long the checking engine may take to end.
 const PARTING: Duration = Duration::from_millis(300);
 

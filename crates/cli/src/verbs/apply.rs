@@ -104,7 +104,8 @@ fn told(applied: &Applied) -> String {
     }
     if let Some(until) = applied.confirm_until_ms {
         let until = when::moment(until);
-        text.push_str(&format!("in force until {until}; keep it: xlvs confirm\n"));
+        let line = format!("in force until {until}; keep it: xlvs confirm\n");
+        text.push_str(&line);
     } else if applied.in_force {
         text.push_str("in force\n");
     }

@@ -1,16 +1,14 @@
 //! `xlvs check`: what a configuration file means, and all that is wrong with it, at once.
 
 use std::{
-    collections::hash_map::RandomState,
-    fs,
-    hash::BuildHasher,
     io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use serde::Serialize;
-use xlvs_config::keepalived::{Config, Diagnostic, Host, Report, Severity, load};
+use xlvs_config::keepalived::{Config, Diagnostic, Report, Severity, load};
+use xlvs_daemon::ThisHost;
 
 use crate::output::{self, Format, Output};
 
@@ -91,59 +89,6 @@ fn summary(file: &Path, config: &Config, report: &Report, ok: bool) -> String {
     let told = if told.is_empty() { told } else { format!("; {told}") };
     let verdict = if ok { "good" } else { "cannot be put in force" };
     format!("{}: {what}{told}: {verdict}", file.display())
-}
-
-/// Files and the environment, as they are here.
-#[derive(Debug)]
-pub(crate) struct ThisHost {
-    config_id: String,
-}
-
-impl ThisHost {
-    pub(crate) fn new(config_id: Option<String>) -> Self {
-        let config_id = config_id.unwrap_or_else(|| {
-            let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-            name.split('.').next().unwrap_or_default().to_owned()
-        });
-        Self { config_id }
-    }
-}
-
-impl Host for ThisHost {
-    fn read(&self, path: &str) -> Result<Vec<u8>, String> {
-        let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
-        // A FIFO or a device could keep a reader for ever.
-        if !metadata.is_file() {
-            return Err("it is not a file".to_owned());
-        }
-        fs::read(path).map_err(|error| error.to_string())
-    }
-
-    fn list(&self, folder: &str) -> Vec<String> {
-        let folder = if folder.is_empty() { "." } else { folder };
-        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-        let names = entries.filter_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            let is_folder = entry.path().is_dir();
-            Some(if is_folder { format!("{name}/") } else { name })
-        });
-        names.collect()
-    }
-
-    fn environment(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
-    }
-
-    fn random(&self, low: u32, high: u32) -> u32 {
-        // A hasher's keys are random, and nothing here is a secret.
-        let random = RandomState::new().hash_one(());
-        let width = u64::from(high.saturating_sub(low)) + 1;
-        low + u32::try_from(random % width).unwrap_or(0)
-    }
-
-    fn config_id(&self) -> &str {
-        &self.config_id
-    }
 }
 
 const EXAMPLES: &str = "\

@@ -59,6 +59,9 @@ pub(super) fn write_one(detail: &ServerDetail, out: &mut dyn Write) -> anyhow::R
         line("drain", &progress(drain))?;
     }
     line("weight", &weight(server))?;
+    if let Some(owner) = &server.owner {
+        line("owner", owner)?;
+    }
     line("method", &method(server))?;
     if server.upper != 0 {
         line("limits", &format!("{} connections, again below {}", server.upper, server.lower))?;

@@ -3,10 +3,10 @@
 use std::io::Write;
 
 use owo_colors::OwoColorize;
-use xlvs_api::{Director, ServerView, ServiceView, Status};
+use xlvs_api::{Director, FileView, ServerView, ServiceView, Status};
 use xlvs_model::State;
 
-use super::{Where, server, service};
+use super::{Where, server, service, when};
 use crate::output::{self, Format, Output};
 
 /// `xlvs status`
@@ -94,10 +94,29 @@ fn head(status: &Status, out: &mut dyn Write) -> anyhow::Result<()> {
     writeln!(out, "  interfaces   {interfaces}")?;
     writeln!(out, "  services     {services} with {servers} servers")?;
     writeln!(out, "  connections  {used} of {room} entries ({}.{} %)", share / 10, share % 10)?;
+    if let Some(file) = &status.file {
+        writeln!(out, "  file         {}", of_file(file))?;
+        for difference in &file.drift {
+            let told = "changed by hand, to be put right:";
+            writeln!(out, "  {} {told} {difference}", "warning:".yellow().bold())?;
+        }
+    }
     for warning in &status.warnings {
         writeln!(out, "  {} {warning}", "warning:".yellow().bold())?;
     }
     Ok(())
+}
+
+/// `keepalived.conf, 2 services, checks of 4 servers, since 2026-11-21 12:01:02`.
+fn of_file(view: &FileView) -> String {
+    let FileView { file, since_ms, services, checked_servers, confirm_until_ms, .. } = view;
+    let until = confirm_until_ms
+        .map(|until| format!("; taken back at {} without `xlvs confirm`", when::moment(until)));
+    let since = when::moment(*since_ms);
+    format!(
+        "{file}, {services} services, checks of {checked_servers} servers, since {since}{}",
+        until.unwrap_or_default()
+    )
 }
 
 /// The screen is for a glance.

@@ -1,12 +1,12 @@
 //! Services that a configuration file owns: put in force as one, compared with what is there, and
 //! put right where somebody changed them by hand.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use xlvs_api::{Actor, EventKind, Face, FileView};
 use xlvs_model::{
-    Change, Difference, Fault, Finding, Hands, InForce, Owner, ServerKey, ServiceKey, Touched,
-    Wanted, differences, plan,
+    Change, Difference, Fault, Finding, Hands, InForce, Owner, Server, ServerKey, ServiceKey,
+    Touched, Wanted, differences, plan,
 };
 
 use super::{
@@ -75,6 +75,60 @@ impl Engine {
         self.note_edit(edit);
         self.follow_up(by);
         Ok(before)
+    }
+
+    /// Keeps the servers that would go in their lists, with weight 0; and which these are. Those
+    /// that packets do not see anyway just go.
+    pub(crate) fn soften(
+        &self,
+        mut wanted: Vec<Wanted>,
+    ) -> (Vec<Wanted>, Vec<(ServiceKey, Server)>) {
+        let mut going = Vec::new();
+        for (key, new) in &mut wanted {
+            let (Some(old), Some(new)) = (self.model.service(key), new) else { continue };
+            for server in &old.servers {
+                let stays = new.server(&server.key).is_some();
+                if stays || !self.effective.standing(&self.model, key, server).listed {
+                    continue;
+                }
+                let server = Server { weight: 0, ..*server };
+                new.servers.push(server);
+                going.push((*key, server));
+            }
+        }
+        (wanted, going)
+    }
+
+    /// Those of these servers that have connections which are not at their end.
+    pub(crate) fn busy(
+        &mut self,
+        servers: &[(ServiceKey, ServerKey)],
+    ) -> BTreeSet<(ServiceKey, ServerKey)> {
+        let mut keys: Vec<ServiceKey> = servers.iter().map(|(service, _)| *service).collect();
+        keys.dedup();
+        let mut busy = BTreeSet::new();
+        for key in keys {
+            // What cannot be counted is taken for busy: its time ends all the same.
+            let Ok(views) = self.services(Some(&key), false) else {
+                busy.extend(servers.iter().filter(|(service, _)| *service == key));
+                continue;
+            };
+            let views = views.iter().flat_map(|view| &view.servers);
+            busy.extend(views.filter(|view| view.active > 0).map(|view| (key, view.address)));
+        }
+        busy
+    }
+
+    /// A server is written.
+    pub(crate) fn has(&self, service: &ServiceKey, server: &ServerKey) -> bool {
+        self.model.service(service).is_some_and(|found| found.server(server).is_some())
+    }
+
+    /// The file in force says this of its services now.
+    pub(crate) fn amend(&mut self, services: Option<InForce>) {
+        if let (Some(file), Some(services)) = (&mut self.file, services) {
+            file.services = services;
+        }
     }
 
     /// All services.

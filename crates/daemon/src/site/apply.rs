@@ -7,7 +7,7 @@ use std::{
 
 use tracing::{error, info, warn};
 use xlvs_api::{Actor, Applied, Apply, EventKind, Face};
-use xlvs_model::{Change, Difference, Wanted, check_differences};
+use xlvs_model::{Change, Difference, Turn, Wanted, check_differences};
 
 use super::{
     Pending, Record, Runner,
@@ -170,6 +170,10 @@ impl Runner {
         let settings = new.settings();
         let compared = self.engine.ask(move |engine| engine.compare(&wanted, &settings)).await;
         let mut differences = compared.ok_or("the engine is gone")??;
+        // Those that are on their way out are gone already, as far as a person is concerned.
+        differences.retain(|difference| {
+            difference.turn != Turn::Remove || !self.leaving.iter().any(|l| l.is_of(difference))
+        });
         let before = self.loaded.as_ref().map_or(&[][..], |l| &l.config.virtual_servers);
         differences.extend(check_differences(before, &new.config.virtual_servers));
         Ok(differences)
@@ -228,6 +232,7 @@ impl Runner {
         let (again, more) = (wanted.clone(), settings.clone());
         let compared = self.engine.ask(move |engine| engine.compare(&again, &more)).await;
         compared.ok_or("the engine is gone")??;
+        let wanted = self.soften(wanted).await;
         let config = file::checks(new.as_ref());
         let errands = xlvs_health::shell::Errands::new(&config);
         let health = self.health.clone();
@@ -259,14 +264,16 @@ impl Runner {
 
     /// Tells the engine and the disk what is in force.
     async fn own(&mut self, confirm_until_ms: Option<u64>) {
-        let file = self.loaded.as_ref().map(|loaded| FileInForce {
-            services: loaded.in_force.clone(),
-            since_ms: unix_ms(),
-            checked_servers: loaded.checked_servers(),
-            confirm_until_ms,
-        });
+        let enforced = self.enforced();
+        let file =
+            self.loaded.as_ref().zip(enforced.clone()).map(|(loaded, services)| FileInForce {
+                services,
+                since_ms: unix_ms(),
+                checked_servers: loaded.checked_servers(),
+                confirm_until_ms,
+            });
         self.record = Record {
-            in_force: self.loaded.as_ref().map(|loaded| loaded.in_force.clone()),
+            in_force: enforced,
             before: self.pending.as_ref().map(|pending| pending.before.clone()),
             file_before: self
                 .pending

@@ -46,9 +46,23 @@ pub(crate) fn load(path: &Path, config_id: Option<&str>) -> Result<Loaded, Broke
         let summary = format!("{file}: {count} error{s}: {}", line(first));
         return Err(Broken { report: text, summary });
     }
-    let warnings = of(Severity::Warning).map(line).collect();
+    let mut warnings: Vec<String> = of(Severity::Warning).map(line).collect();
+    warnings
+        .extend(idle(&config.globals).map(|word| format!("{file}: `{word}` has no effect yet")));
     let in_force = InForce::new(file, config.services.clone(), &config.virtual_servers);
     Ok(Loaded { config, in_force, report: text, warnings })
+}
+
+/// Settings of the whole that are read and that nobody acts on yet.
+fn idle(globals: &Globals) -> impl Iterator<Item = &'static str> {
+    let words = [
+        (globals.startup.is_some(), "startup_script"),
+        (globals.shutdown.is_some(), "shutdown_script"),
+        (!globals.fifos.is_empty(), "notify_fifo"),
+        (globals.sync.is_some(), "lvs_sync_daemon"),
+        (globals.flush_on_stop.is_some(), "lvs_flush_on_stop"),
+    ];
+    words.into_iter().filter_map(|(is_written, word)| is_written.then_some(word))
 }
 
 impl Loaded {
