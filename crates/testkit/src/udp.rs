@@ -6,7 +6,7 @@ use std::{
     net::{SocketAddr, UdpSocket},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU16, Ordering},
     },
     thread::{self, JoinHandle},
     time::Duration,
@@ -44,7 +44,8 @@ impl Drop for UdpServer {
     }
 }
 
-/// Asks from `count` ports, one after the other; answers by the server's name.
+/// Asks from `count` ports, one after the other and none of them twice in a process: what the system
+/// picks by chance may be a flow that the director knows. Answers by the server's name.
 pub fn ask(host: &Host, target: SocketAddr, count: usize) -> Result<BTreeMap<String, usize>> {
     host.enter(|| {
         let mut hosts = BTreeMap::new();
@@ -57,7 +58,7 @@ pub fn ask(host: &Host, target: SocketAddr, count: usize) -> Result<BTreeMap<Str
 }
 
 fn ask_once(target: SocketAddr) -> io::Result<String> {
-    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    let socket = bind_fresh()?;
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.connect(target)?;
     socket.send(b"who?")?;
@@ -65,6 +66,20 @@ fn ask_once(target: SocketAddr) -> io::Result<String> {
     let length = socket.recv(&mut buffer)?;
     Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
 }
+
+fn bind_fresh() -> io::Result<UdpSocket> {
+    loop {
+        let port = NEXT_PORT.fetch_add(1, Ordering::Relaxed);
+        match UdpSocket::bind(("0.0.0.0", port)) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && port < LAST_PORT => {}
+            done => return done,
+        }
+    }
+}
+
+/// Below the ports that Linux hands out.
+static NEXT_PORT: AtomicU16 = AtomicU16::new(20_000);
+const LAST_PORT: u16 = 32_000;
 
 fn answer(socket: &UdpSocket, stop: &AtomicBool, name: &str) {
     let mut buffer = [0; 2048];
