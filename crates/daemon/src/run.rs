@@ -131,6 +131,16 @@ enum Ending {
     Blind,
 }
 
+impl Ending {
+    /// What stays in the kernel, in words.
+    const fn told(self) -> &'static str {
+        match self {
+            Self::Left | Self::Blind => "what is in the kernel goes on forwarding",
+            Self::Detached => "nothing is left in the kernel",
+        }
+    }
+}
+
 fn direct(
     args: &RunArgs,
     loaded: Option<Loaded>,
@@ -237,11 +247,7 @@ impl Director {
         let listener = Listener::bind(&self.socket)
             .with_context(|| format!("cannot listen on {}", self.socket.display()))?;
         if let Some(address) = self.metrics {
-            let listener = TcpListener::bind(address).await;
-            let listener =
-                listener.with_context(|| format!("cannot listen on {address} for metrics"))?;
-            info!("metrics are on http://{address}/metrics");
-            tokio::spawn(axum::serve(listener, metrics_alone(engine.clone())).into_future());
+            give_metrics(address, &engine).await?;
         }
         let (detached, mut was_detached) = mpsc::channel(1);
         let standing = self.settings.warnings;
@@ -282,12 +288,8 @@ impl Director {
         // Answers that are being written get their moment; idle clients do not hold us up.
         stop.send(()).unwrap_or_default();
         drop(timeout(PARTING, server).await);
-        match ending {
-            Ending::Left | Ending::Blind => {
-                info!("stopped; what is in the kernel goes on forwarding");
-            }
-            Ending::Detached => info!("stopped; nothing is left in the kernel"),
-        }
+        let left = ending.told();
+        info!("stopped; {left}");
         Ok((ending, thread))
     }
 }
@@ -327,6 +329,15 @@ async fn reload(site: &Site) {
     sd_notify::notify(&begun).unwrap_or_default();
     site.reload().await;
     sd_notify::notify(&[NotifyState::Ready]).unwrap_or_default();
+}
+
+/// Answers on a TCP port of its own.
+async fn give_metrics(address: SocketAddr, engine: &Owner<Engine>) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.with_context(|| format!("cannot listen on {address} for metrics"))?;
+    info!("metrics are on http://{address}/metrics");
+    tokio::spawn(axum::serve(listener, metrics_alone(engine.clone())).into_future());
+    Ok(())
 }
 
 /// The file in force, and its checks.

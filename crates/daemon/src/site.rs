@@ -1,8 +1,8 @@
 //! The site as a configuration file has it: the file, its checks, and what follows from them.
 //!
-//! One task ([`Runner`]) reads files, has the engine take them, runs the checking engine and carries
-//! out what it says: findings go to the engine's thread, programs and mail to their errands. A file
-//! and what its checks find first reach the tables in one step.
+//! One task ([`Runner`]) reads files, has the engine take them, runs the checking engine and does
+//! what it says: findings go to the engine's thread, programs and mail to their errands. A file and
+//! what its checks find first reach the tables in one step.
 
 mod apply;
 mod checks;
