@@ -44,8 +44,8 @@ impl Drop for UdpServer {
     }
 }
 
-/// Asks from `count` ports, one after the other and none of them twice in a process: what the system
-/// picks by chance may be a flow that the director knows. Answers by the server's name.
+/// Asks from `count` ports, one after the other and none of them twice in a process: what the
+/// system picks by chance may be a flow that the director knows. Answers by the server's name.
 pub fn ask(host: &Host, target: SocketAddr, count: usize) -> Result<BTreeMap<String, usize>> {
     host.enter(|| {
         let mut hosts = BTreeMap::new();

@@ -16,6 +16,7 @@ use crate::face::FACES;
 
 /// `xlvs man`
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// The folder for the pages; it is made when it is not there.
     dir: PathBuf,
@@ -176,3 +177,7 @@ const FILES: &[(&str, &str)] = &[
 
 const SEE_ALSO: &str = "ipvsadm(8), ipvsadm-save(8), ipvsadm-restore(8), systemctl(1); \
      /usr/share/doc/xlvs.";
+
+const EXAMPLES: &str = "\
+Example:
+  xlvs man /usr/share/man/man8";
