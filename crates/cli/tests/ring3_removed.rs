@@ -6,7 +6,7 @@ mod site;
 
 use std::{
     io::{ErrorKind, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{SocketAddr, UdpSocket},
     thread,
     time::Duration,
 };
@@ -15,55 +15,14 @@ use xlvs_testkit::{udp::UdpServer, wait_until};
 
 use site::{
     LONG, Site,
+    held::{Held, PORT, add},
     rows::{self, Row},
 };
 
-const PORT: u16 = 7000;
 /// An answer that is under way for a while.
 const ANSWER: usize = 10 << 20;
 
-/// A site whose first server listens, and holds a connection.
-struct Held {
-    site: Site,
-    row: Row,
-    client: TcpStream,
-    server: TcpStream,
-}
-
 impl Held {
-    fn start(row: Row) -> Option<Self> {
-        let mut site = Site::build(&row.plan)?;
-        site.xlvs("rs1", row.prepare);
-        let everywhere = SocketAddr::from(([0, 0, 0, 0], PORT));
-        let listen = || TcpListener::bind(everywhere).unwrap();
-        let listener = site.lab.host("rs1").enter(listen).unwrap();
-        site.start_director(row.interfaces);
-        site.xlvs("director", &format!("ipvsadm -A -t {}:{PORT} -s rr", row.vip));
-        add(&site, &row);
-        site.await_next_hops();
-        let target: SocketAddr = format!("{}:{PORT}", row.vip).parse().unwrap();
-        let dial = || TcpStream::connect_timeout(&target, LONG).unwrap();
-        let client = site.lab.host("client").enter(dial).unwrap();
-        let (server, _) = listener.accept().unwrap();
-        for stream in [&client, &server] {
-            stream.set_read_timeout(Some(LONG)).unwrap();
-            stream.set_nodelay(true).unwrap();
-        }
-        let mut held = Self { site, row, client, server };
-        held.talk();
-        Some(held)
-    }
-
-    /// A word each way.
-    fn talk(&mut self) {
-        let mut heard = [0; 4];
-        self.client.write_all(b"ping").unwrap();
-        self.server.read_exact(&mut heard).unwrap();
-        self.server.write_all(b"pong").unwrap();
-        self.client.read_exact(&mut heard).unwrap();
-        assert_eq!(&heard, b"pong");
-    }
-
     fn remove_server(&self) {
         let Row { vip, first, .. } = &self.row;
         self.site.xlvs("director", &format!("ipvsadm -d -t {vip}:{PORT} -r {first}:{PORT}"));
@@ -88,11 +47,6 @@ impl Held {
         }
         assert!(self.site.packets("reset_both") > 0);
     }
-}
-
-fn add(site: &Site, row: &Row) {
-    let Row { vip, first, method, .. } = row;
-    site.xlvs("director", &format!("ipvsadm -a -t {vip}:{PORT} -r {first}:{PORT} {method}"));
 }
 
 #[test]

@@ -15,10 +15,10 @@ use xlvs_datapath::{
     },
     state::{ESTABLISHED, TIMEOUTS_S, is_active, timeout_index},
     tables::{
-        CONN_INACTIVE, CONN_NO_OUTPUT, CONN_REPLY, CacheKey, ConnKey, DEST_AVAILABLE, DEST_USED,
-        Dest, HOP_LOCAL, HOP_NEIGHBOUR, HOP_UNKNOWN, Hop, METERS, METHOD_MASQ, METHOD_ROUTE,
-        METHOD_TUNNEL, Order, Plan, Port, SERVICE_POLICY, SETTING_CAREFUL, Service, ServiceKey,
-        Settings, Word,
+        CONN_INACTIVE, CONN_NO_OUTPUT, CONN_REPLY, CacheKey, ConnKey, DEST_AVAILABLE, DEST_RESET,
+        DEST_USED, Dest, HOP_LOCAL, HOP_NEIGHBOUR, HOP_UNKNOWN, Hop, METERS, METHOD_MASQ,
+        METHOD_ROUTE, METHOD_TUNNEL, Order, Plan, Port, SERVICE_POLICY, SETTING_CAREFUL, Service,
+        ServiceKey, Settings, Word,
     },
 };
 use xlvs_sched::{Scheduler, Weights, wrr_state};
@@ -180,7 +180,13 @@ impl Real {
     /// No longer in its service's list.
     #[must_use]
     pub const fn removed(mut self) -> Self {
-        self.dest.flags = DEST_USED;
+        self.dest.flags &= !DEST_AVAILABLE;
+        self
+    }
+    /// Down, so that its clients are reset; in its service's list or not.
+    #[must_use]
+    pub const fn down(mut self) -> Self {
+        self.dest.flags |= DEST_RESET;
         self
     }
 }

@@ -1,6 +1,7 @@
 //! The engine: the model, the data plane that carries it out, and the file that keeps it. Owned by
 //! one thread (`owner`), so changes happen in the order they came, each wholly or not at all.
 
+mod ask;
 mod chronicle;
 mod defence;
 mod drains;
@@ -104,6 +105,8 @@ enum Work {
     Drain,
     /// Reading the configuration file.
     File,
+    /// Asking clients of servers that are down.
+    Ask,
 }
 
 /// See the module.
@@ -122,6 +125,8 @@ pub(crate) struct Engine {
     drifted: Touched,
     drains: Drains,
     drops: Drops,
+    /// Clients of servers that are down that were asked what they wait for.
+    asked: u64,
     chronicle: Chronicle,
     /// What is in force and not told yet.
     made: Vec<Made>,
@@ -171,6 +176,7 @@ impl Engine {
             drifted: Touched::new(),
             drains: Drains::default(),
             drops: Drops::default(),
+            asked: 0,
             chronicle: Chronicle::default(),
             made: Vec::new(),
             keeper: saving.map(|saving| Keeper::new(saving.store, saving.rest)),
@@ -412,6 +418,7 @@ impl Tick for Engine {
         self.ramp();
         self.defend();
         self.tend_drains();
+        self.ask();
         self.watch_drops();
         if Instant::now() >= self.next_catch_up {
             self.catch_up();

@@ -12,7 +12,7 @@ use std::{
 use xlvs_api::{Connections, InterfaceView, Stats};
 pub(crate) use xlvs_datapath::mark::MarkRule as MarkEntry;
 use xlvs_dataplane::{Baselines, ServiceBase};
-pub(crate) use xlvs_dataplane::{Filter, Hop, Notice};
+pub(crate) use xlvs_dataplane::{Filter, Hop, Notice, Waiting};
 use xlvs_model::{Model, ServerKey, Service, ServiceKey, Touched};
 
 pub(crate) use self::tables::{Programs, Tables};
@@ -145,6 +145,9 @@ pub(crate) trait Plane: Send {
 
     /// Ends some of the connections that are half open, while `drop_entry` is in force.
     fn drop_suspects(&mut self) -> Result<(), PlaneError>;
+
+    /// Clients to be asked now, of servers that are down: [`xlvs_dataplane::Dataplane::waiting`].
+    fn waiting(&mut self) -> Result<Vec<Waiting>, PlaneError>;
 
     /// What the data path told since the last call.
     fn notices(&mut self) -> Result<Vec<Notice>, PlaneError>;

@@ -16,9 +16,9 @@ use crate::{
     related::{icmp, related},
     state,
     tables::{
-        CONN_DEAD, CONN_NO_OUTPUT, CONN_REPLY, Conn, ConnKey, DEST_AVAILABLE, DEST_QUIESCED, Dest,
-        HOP_LOCAL, HOP_NEIGHBOUR, Hop, METHOD_MASQ, METHOD_TUNNEL, SETTING_REMOVED, ServiceKey,
-        Settings, Stats, TUNNEL_OVERHEAD, Word,
+        CONN_DEAD, CONN_NO_OUTPUT, CONN_REPLY, Conn, ConnKey, DEST_QUIESCED, Dest, HOP_LOCAL,
+        HOP_NEIGHBOUR, Hop, METHOD_MASQ, METHOD_TUNNEL, SETTING_REMOVED, ServiceKey, Settings,
+        Stats, TUNNEL_OVERHEAD, Word,
     },
     template,
 };
@@ -156,20 +156,17 @@ fn go<P: Packet, T: Tables>(
     }
     if is_over(p, t, s, m, &c, word, arrival.now) {
         if let Some(dest) = t.dest(word.dest())
-            && dest.flags & DEST_AVAILABLE == 0
-            && s.policy.removed(late(p, m)) == Removed::Anew
+            && fate(p, s, m, dest) == Removed::Anew
         {
             t.bury(&m.key, word, arrival.now);
         }
         return Ok(None);
     }
     let dest = t.dest(word.dest()).ok_or(Reason::Inconsistent)?;
-    if dest.flags & DEST_AVAILABLE == 0 {
-        match s.policy.removed(late(p, m)) {
-            Removed::Deliver => {}
-            Removed::Reset if s.flags & SETTING_REMOVED != 0 => return Err(Reason::ResetBoth),
-            _ => return Err(Reason::ServerRemoved),
-        }
+    match fate(p, s, m, dest) {
+        Removed::Deliver => {}
+        Removed::Reset if s.flags & SETTING_REMOVED != 0 => return Err(Reason::ResetBoth),
+        _ => return Err(Reason::ServerRemoved),
     }
     follow(t, s, m, &c, word, dest, arrival.now)?;
     count_in(t, word.dest(), m);
@@ -203,12 +200,21 @@ pub(crate) fn is_over<P: Packet, T: Tables>(
             return true;
         }
     }
-    dest.flags & DEST_AVAILABLE == 0 && s.policy.removed(late(p, m)) == Removed::Anew
+    fate(p, s, m, dest) == Removed::Anew
+}
+
+/// What becomes of a client's packet by how it is with its server.
+#[inline(always)]
+pub(crate) fn fate<P: Packet>(p: &P, s: &Settings, m: &Meta, dest: &Dest) -> Removed {
+    if dest.is_in_service() {
+        return Removed::Deliver;
+    }
+    s.policy.late(dest.flags, late(p, m))
 }
 
 /// What a packet to a removed server is.
 #[inline(always)]
-pub(crate) fn late<P: Packet>(p: &P, m: &Meta) -> Late {
+fn late<P: Packet>(p: &P, m: &Meta) -> Late {
     if m.key.protocol() != u32::from(PROTO_TCP) {
         return Late::Datagram;
     }

@@ -17,7 +17,7 @@ pub use self::{
 };
 use crate::{
     state::{CLOSE, FIN_WAIT, TIME_WAIT},
-    tables::ServiceKey,
+    tables::{DEST_RESET, ServiceKey},
 };
 
 /// What the settings ask of all packets.
@@ -120,7 +120,21 @@ impl Policy {
         }
     }
 
-    /// What a client's packet meets whose server was removed from its service.
+    /// What a client's packet meets whose server was removed from its service, or is down and
+    /// resets its clients, by the server's flags (`DEST_*`).
+    #[inline(always)]
+    pub const fn late(&self, flags: u8, packet: Late) -> Removed {
+        if flags & DEST_RESET == 0 {
+            return self.removed(packet);
+        }
+        match packet {
+            Late::Datagram | Late::Syn => Removed::Anew,
+            Late::Reset => Removed::Deliver,
+            Late::Bare | Late::Payload => Removed::Reset,
+        }
+    }
+
+    /// The same of a server that was removed.
     #[inline(always)]
     pub const fn removed(&self, packet: Late) -> Removed {
         if !self.has(POLICY_RESET_REMOVED) {
@@ -136,7 +150,7 @@ impl Policy {
     }
 }
 
-/// A packet for a server that was removed.
+/// A packet for a server that was removed, or is down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Late {
     /// Not TCP.

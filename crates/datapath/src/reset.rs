@@ -1,4 +1,4 @@
-//! Ending a connection whose server was removed: a reset to either side, at once.
+//! Ending a connection whose server was removed or is down: a reset to either side, at once.
 //!
 //! XDP sends one frame for each that came, so the client's segment goes on to the kernel's stack
 //! ([`Reason::ResetBoth`](crate::Reason::ResetBoth)) and is met before it by a tc program, which
@@ -7,24 +7,27 @@
 //! server does (RFC 9293, 3.10.7.4; RFC 5961, 3.2). A number that is no longer the next one is
 //! answered with a challenge, or not at all, and the segment, which nobody acknowledged, comes
 //! again with the right ones.
+//!
+//! Nobody's numbers are kept for that, so packets pay nothing for it. A client that sends nothing,
+//! since it waits for an answer, is asked for them: see [`question`].
 
 use core::mem::offset_of;
 
 use xlvs_wire::{
     Be32, ETHERTYPE_IPV4, Eth, IP_DONT_FRAGMENT, Ipv4, PROTO_IPIP, PROTO_TCP, Packet, Tcp,
     checksum::{Sum, of_longs},
-    tcp_flag::{ACK, RST},
+    tcp_flag::{ACK, RST, SYN},
 };
 
 use crate::{
     Tables, conn,
     parse::{L3, Meta, parse},
-    pipeline::{is_over, late},
+    pipeline::{fate, is_over},
     policy::Removed,
     state::Event,
     tables::{
-        CONN_DEAD, CONN_REPLY, Conn, ConnKey, DEST_AVAILABLE, Dest, HOP_LOCAL, HOP_NEIGHBOUR,
-        METHOD_MASQ, METHOD_TUNNEL, SETTING_REMOVED, Settings, TUNNEL_OVERHEAD, Word,
+        CONN_DEAD, CONN_REPLY, Conn, ConnKey, Dest, HOP_LOCAL, HOP_NEIGHBOUR, METHOD_MASQ,
+        METHOD_TUNNEL, SETTING_REMOVED, Settings, TUNNEL_OVERHEAD, Word,
     },
 };
 
@@ -99,9 +102,7 @@ pub fn ingress<P: Packet, T: Tables>(p: &P, t: &T, now: u64) -> Ingress {
         return Ingress::Leave;
     }
     let Some(dest) = t.dest(word.dest()) else { return Ingress::Leave };
-    let resets =
-        dest.flags & DEST_AVAILABLE == 0 && s.policy.removed(late(p, &m)) == Removed::Reset;
-    if !resets {
+    if fate(p, s, &m, dest) != Removed::Reset {
         let is_here = dest.hops[dest.hop as usize & 1].kind == HOP_LOCAL;
         return if is_here { Ingress::Leave } else { Ingress::Drop };
     }
@@ -185,6 +186,31 @@ impl Resets {
         }
         ToServer::Out(hop.ifindex, frame)
     }
+}
+
+/// What makes a client of this flow say what it waits for, whatever that is: a SYN with an
+/// acknowledgement, as its service sends it, of no number in particular. To a connection that
+/// stands a SYN is never right, so its owner answers with an acknowledgement that has the numbers
+/// of both directions (RFC 5961, 4.2; before that RFC 793, 3.9, out of the window; in it, the owner
+/// resets). Who knows of no connection answers with a reset. A translator or firewall that follows
+/// connections lets it through, as it cannot know better itself (Linux: `TCP_CONNTRACK_IGNORE`),
+/// which a reset or an acknowledgement with wrong numbers would not be sure of.
+pub fn question(key: &ConnKey) -> [u8; SEGMENT as usize] {
+    let segment = Segment {
+        src: key.dst(),
+        dst: key.src(),
+        sport: key.dport(),
+        dport: key.sport(),
+        seq: 0,
+        ack: 0,
+        flags: SYN | ACK,
+    };
+    let Frame { ip, tcp, .. } = segment.frame(0, 0, false);
+    let mut bytes = [0; SEGMENT as usize];
+    for (place, long) in bytes.chunks_exact_mut(size_of::<u32>()).zip(ip.iter().chain(&tcp)) {
+        place.copy_from_slice(&long.to_ne_bytes());
+    }
+    bytes
 }
 
 /// A segment without options and payload; all in wire order.

@@ -228,6 +228,11 @@ impl Dest {
         self.ready = Ready::of(&self).0;
         self
     }
+    /// In its service's list, and what its clients send may reach it.
+    #[inline(always)]
+    pub const fn is_in_service(&self) -> bool {
+        self.flags & (DEST_AVAILABLE | DEST_RESET) == DEST_AVAILABLE
+    }
     /// As it was before [`Dest::sealed`].
     #[must_use]
     pub const fn opened(mut self) -> Self {
@@ -238,14 +243,14 @@ impl Dest {
 
 /// What a packet of a known connection needs to know of its server before it is sent: what it may
 /// measure (16 bits from the lowest), the forwarding method (8), and which hop is in force (8). 0:
-/// it takes the whole way, as the server was removed or its neighbour is not known.
+/// it takes the whole way, as the server was removed, is down or its neighbour is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ready(pub u32);
 
 impl Ready {
     const fn of(d: &Dest) -> Self {
         let hop = &d.hops[d.hop as usize & 1];
-        if d.flags & DEST_AVAILABLE == 0 || hop.kind != HOP_NEIGHBOUR {
+        if !d.is_in_service() || hop.kind != HOP_NEIGHBOUR {
             return Self(0);
         }
         let overhead = if d.method == METHOD_TUNNEL { TUNNEL_OVERHEAD } else { 0 };
@@ -522,6 +527,10 @@ pub const DEST_QUIESCED: u8 = 0x04;
 /// no use for, holds the server's.
 pub const DEST_KEEPS_PORT: u8 = 0x08;
 
+/// [`Dest::flags`]: it is down, and its clients are told: all they send becomes a reset to either
+/// side, so that those who only wait need but be made to say something.
+pub const DEST_RESET: u8 = 0x10;
+
 /// [`Hop::kind`]: nobody answers yet.
 pub const HOP_UNKNOWN: u16 = 0;
 /// [`Hop::kind`]: to a neighbour.
@@ -536,7 +545,7 @@ pub const SETTING_MIGRATING: u32 = 0x01;
 pub const SETTING_CAREFUL: u32 = 0x02;
 /// [`Settings::flags`]: some service takes every port of its address, or is FTP's.
 pub const SETTING_ALL_PORTS: u32 = 0x04;
-/// [`Settings::flags`]: some server that was removed may have connections still.
+/// [`Settings::flags`]: some server that was removed, or is down, may have connections still.
 pub const SETTING_REMOVED: u32 = 0x08;
 
 /// [`Event::kind`]: the neighbour `addr` on `ifindex` is wanted.

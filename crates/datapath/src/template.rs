@@ -10,8 +10,8 @@ use crate::{
     Admission, Insert, Newcomer, Reason, Tables,
     policy::POLICY_EXPIRE_TEMPLATE,
     tables::{
-        CONN_DEAD, CONN_TEMPLATE, Conn, ConnKey, DEST_AVAILABLE, DEST_QUIESCED, Dest,
-        MARK_PROTOCOL, Service, ServiceKey, Settings, Word,
+        CONN_DEAD, CONN_TEMPLATE, Conn, ConnKey, DEST_QUIESCED, Dest, MARK_PROTOCOL, Service,
+        ServiceKey, Settings, Word,
     },
 };
 
@@ -83,7 +83,7 @@ impl Template {
         }
         let Some(dest) = t.dest(word.dest()) else { return 0 };
         let quiesced = s.policy.has(POLICY_EXPIRE_TEMPLATE) && dest.flags & DEST_QUIESCED != 0;
-        if dest.flags & DEST_AVAILABLE == 0 || quiesced { 0 } else { word.0 }
+        if !dest.is_in_service() || quiesced { 0 } else { word.0 }
     }
 
     /// Puts it in, or gives the one that leads nowhere another life.

@@ -19,6 +19,7 @@ mod plane;
 mod raw;
 mod sweep;
 mod sys;
+mod waiting;
 
 pub use arp::arp_probe;
 pub use compile::{
@@ -33,3 +34,4 @@ pub use kernel::{Attached, Kernel, OBJECT, Options, XdpMode, remove_pins};
 pub use memory::{Frame, Memory};
 pub use plane::{Dataplane, Interface, Notice, Usage};
 pub use sweep::SweepReport;
+pub use waiting::Waiting;

@@ -21,6 +21,7 @@ use crate::{
     counters::{Base, Ledger, ServerCounters, ServiceBase, Totals, WholeCounters, add_by_cpu},
     home::Cursor,
     sweep::{SweepReport, Sweeper},
+    waiting::Asking,
 };
 
 /// An interface of the host.
@@ -67,6 +68,8 @@ pub struct Dataplane<H: Home> {
     marks: Vec<MarkRule>,
     /// Where the walk for suspect connections stands.
     pub(crate) suspects: Option<Cursor>,
+    /// How far the asking of clients that wait for servers which are down got.
+    pub(crate) asking: Asking,
     ledger: Ledger,
 }
 
@@ -85,6 +88,7 @@ impl<H: Home> Dataplane<H> {
             sweeper,
             marks: Vec::new(),
             suspects: None,
+            asking: Asking::default(),
             ledger,
         })
     }

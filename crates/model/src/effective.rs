@@ -11,6 +11,9 @@
 //! | drained | yes | 0 |
 //! | a sorry server stands in | no; `inhibit`: yes | 0 |
 //! | else | yes | what checks ask for, else the written one |
+//!
+//! Clients of a server whose drain's deadline resets the rest are reset at once; with
+//! [`reset_on_down`](crate::Tuning::reset_on_down) those of one that is down or disabled are, too.
 
 use std::{collections::BTreeMap, mem};
 
@@ -113,6 +116,15 @@ impl State {
         Self::Sorry,
         Self::Standby,
     ];
+
+    /// Clients of such a server are reset; `on_down`: the service wants it for those that are down.
+    pub const fn resets(self, on_down: bool) -> bool {
+        match self {
+            Self::Drained => true,
+            Self::Down | Self::Inhibited | Self::Disabled => on_down,
+            Self::Up | Self::Draining | Self::Relieved | Self::Sorry | Self::Standby => false,
+        }
+    }
 
     /// The word for it.
     pub const fn name(self) -> &'static str {
@@ -301,8 +313,8 @@ impl Effective {
         Some((server, Standing { state, weight, listed, cause }))
     }
 
-    /// The list that packets see; none: it is as it is written.
-    fn list(&self, written: &Model, service: &Service) -> Option<Vec<Server>> {
+    /// The list that packets see, and whose clients are reset; none: it is as it is written.
+    fn list(&self, written: &Model, service: &Service) -> Option<(Vec<Server>, Vec<ServerKey>)> {
         if !self.found.contains_key(&service.key) && written.overrides.of(&service.key).is_none() {
             return None;
         }
@@ -312,13 +324,21 @@ impl Effective {
             Server { weight, ..server }
         };
         let mut list: Vec<Server> = sorry.iter().map(|(server, s)| weighed(*server, s)).collect();
+        let mut resets = Vec::new();
         for server in &service.servers {
             let standing = self.standing(written, &service.key, server);
-            if standing.listed && list.iter().all(|other| other.key != server.key) {
+            if list.iter().any(|other| other.key == server.key) {
+                continue;
+            }
+            if standing.state.resets(service.tuning.reset_on_down) {
+                resets.push(server.key);
+            }
+            if standing.listed {
                 list.push(weighed(*server, &standing));
             }
         }
-        (list != service.servers).then_some(list)
+        let differs = list != service.servers || !resets.is_empty();
+        differs.then_some((list, resets))
     }
 }
 

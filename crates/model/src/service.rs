@@ -23,12 +23,17 @@ pub struct Service {
     /// The servers, the one added last first.
     #[serde(default)]
     pub servers: Vec<Server>,
+    /// Of a service in force: whose clients are reset, since they are down, whether they are in
+    /// `servers` or not. Worked out ([`Effective`](crate::Effective)), never written.
+    #[serde(skip)]
+    pub resets: Vec<ServerKey>,
 }
 
 impl Service {
     /// A service without servers.
     pub fn new(key: ServiceKey, terms: impl Into<Terms>) -> Self {
-        Self { key, terms: terms.into(), tuning: Tuning::default(), servers: Vec::new() }
+        let (terms, tuning) = (terms.into(), Tuning::default());
+        Self { key, terms, tuning, servers: Vec::new(), resets: Vec::new() }
     }
 
     /// The server of this address and port.
@@ -120,6 +125,10 @@ pub struct Tuning {
     /// A server that comes (back) reaches its weight so many seconds later; 0: at once.
     #[serde(default, skip_serializing_if = "is_default")]
     pub slow_start_s: u32,
+    /// Clients of a server that checks call dead, or that a person disables, are reset at once,
+    /// those too that only wait for an answer.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub reset_on_down: bool,
 }
 
 /// Idle timeouts in seconds, as `ipvsadm --set TCP TCPFIN UDP` sets them.

@@ -13,7 +13,7 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use crate::{Server, Service, ServiceKey};
+use crate::{Server, ServerKey, Service, ServiceKey};
 
 /// Services in the order they were added.
 #[derive(Clone, Debug, Default)]
@@ -98,20 +98,21 @@ impl Services {
         Iter(self.list.values())
     }
 
-    /// Has the service of this key as `from` has it, at its place there; with other servers, if
-    /// `derive` gives some. What it does not change is shared.
+    /// Has the service of this key as `from` has it, at its place there; with other servers, and
+    /// such whose clients are reset, if `derive` gives some. What it does not change is shared.
     pub(crate) fn mirror(
         &mut self,
         from: &Self,
         key: &ServiceKey,
-        derive: impl FnOnce(&Service) -> Option<Vec<Server>>,
+        derive: impl FnOnce(&Service) -> Option<(Vec<Server>, Vec<ServerKey>)>,
     ) {
         if let Some(place) = self.places.remove(key) {
             self.list.remove(&place);
         }
         let Some(Kept { place, mut service }) = from.kept(key) else { return };
-        if let Some(servers) = derive(&service) {
-            Arc::make_mut(&mut service).servers = servers;
+        if let Some((servers, resets)) = derive(&service) {
+            let service = Arc::make_mut(&mut service);
+            (service.servers, service.resets) = (servers, resets);
         }
         self.places.insert(*key, place);
         self.list.insert(place, service);

@@ -1,5 +1,5 @@
 //! Flags of `xlvs service` for what IPVS does not know of: a service's own timeouts, what one
-//! network of clients may have, and slow start.
+//! network of clients may have, slow start, and whose clients are reset.
 
 use xlvs_model::{ClientLimit, ClientRate, Limits, Timeouts, Tuning};
 
@@ -7,7 +7,7 @@ use crate::output::Hinted;
 
 /// What a service was tuned to, for people: nothing if it is as it came.
 pub(super) fn words(tuning: &Tuning) -> String {
-    let Tuning { timeouts, limits, slow_start_s } = tuning;
+    let Tuning { timeouts, limits, slow_start_s, reset_on_down } = tuning;
     let mut parts = Vec::new();
     let network = match limits.client_prefix {
         None => "client".to_owned(),
@@ -32,12 +32,15 @@ pub(super) fn words(tuning: &Tuning) -> String {
             parts.push(format!("{} {verb}", list.len()));
         }
     }
+    if *reset_on_down {
+        parts.push("reset on down".to_owned());
+    }
     parts.join(", ")
 }
 
 /// What is given lies over what was; 0 takes it away.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Timeouts, limits, slow start (0 takes one away)")]
+#[command(next_help_heading = "Timeouts, limits, slow start, resets (0 takes one away)")]
 pub(super) struct TuningFlags {
     /// Idle timeout of its TCP connections [default: the director's, ipvsadm --set]
     #[arg(long, value_name = "SECONDS")]
@@ -62,12 +65,16 @@ pub(super) struct TuningFlags {
     /// A server that comes, or comes back, reaches its weight so many seconds later.
     #[arg(long, value_name = "SECONDS")]
     slow_start: Option<u32>,
+
+    /// Clients of a server that goes down are reset at once, those too that only wait [default: no]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    reset_on_down: Option<bool>,
 }
 
 impl TuningFlags {
     /// Some flag is given.
     pub(super) fn is_given(&self) -> bool {
-        self.slow_start.is_some() || self.is_limited()
+        self.slow_start.is_some() || self.reset_on_down.is_some() || self.is_limited()
     }
 
     /// Some timeout or limit is given.
@@ -83,6 +90,7 @@ impl TuningFlags {
     pub(super) fn over(&self, old: &Tuning) -> anyhow::Result<Tuning> {
         let mut new = old.clone();
         new.slow_start_s = self.slow_start.unwrap_or(old.slow_start_s);
+        new.reset_on_down = self.reset_on_down.unwrap_or(old.reset_on_down);
         let nothing = Timeouts { tcp: 0, tcp_fin: 0, udp: 0 };
         let was = old.timeouts.unwrap_or(nothing);
         let timeouts = Timeouts {

@@ -7,6 +7,7 @@
 )]
 
 pub(crate) mod dial;
+pub(crate) mod held;
 pub(crate) mod mariadb;
 pub(crate) mod rows;
 pub(crate) mod talk;

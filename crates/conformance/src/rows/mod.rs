@@ -3,6 +3,7 @@
 mod answers;
 mod bypass;
 mod choosing;
+mod down;
 mod gate;
 mod headers;
 mod lengths;
@@ -119,6 +120,7 @@ pub fn all() -> Vec<Row> {
         gate::rows(),
         limits::rows(),
         removed::rows(),
+        down::rows(),
         lengths::rows(),
         persistence::rows(),
         which::rows(),

@@ -5,8 +5,8 @@ use xlvs_datapath::{
     policy::{POLICY_EXPIRE_TEMPLATE, network_mask},
     state,
     tables::{
-        CONN_DEAD, CONN_TEMPLATE, ConnKey, DEST_AVAILABLE, DEST_QUIESCED, SERVICE_PERSISTENT,
-        SETTING_ALL_PORTS, Word,
+        CONN_DEAD, CONN_TEMPLATE, ConnKey, DEST_AVAILABLE, DEST_QUIESCED, DEST_RESET,
+        SERVICE_PERSISTENT, SETTING_ALL_PORTS, Word,
     },
     template::{ASSURED, TEMPLATE_PROTOCOL},
 };
@@ -127,6 +127,7 @@ fn over() -> Vec<Row> {
     let expiring = |given: Given| given.asking(|policy| policy.flags |= POLICY_EXPIRE_TEMPLATE);
     let quiesced = || with(given(32), own, 1, 100, 0).but(|g| g.dests[1].flags |= DEST_QUIESCED);
     let removed = with(given(32), own, 1, 100, 5).but(|g| g.dests[1].flags &= !DEST_AVAILABLE);
+    let down = with(given(32), own, 1, 100, 0).but(|g| g.dests[1].flags |= DEST_RESET);
     let anew = [Then::Slot(own, 0), Then::Controls(own, 1), Then::Entries(2)];
     vec![
         goes("a template that has just expired", with(given(32), own, 1, 0, 0), 0)
@@ -141,7 +142,8 @@ fn over() -> Vec<Row> {
             expiring(with(given(32), own, 1, 100, 0).but(|g| g.dests[0].flags |= DEST_QUIESCED)),
             1,
         ),
-        goes("a removed server keeps nobody", removed, 0).then(anew),
+        goes("a removed server keeps nobody", removed, 0).then(anew.clone()),
+        goes("nor does one that is down and resets its clients", down, 0).then(anew),
     ]
 }
 

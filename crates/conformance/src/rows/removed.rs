@@ -19,12 +19,12 @@ use crate::{
 const SEQ: u32 = 0x1020_3040;
 const ACKED: u32 = 0x5060_7080;
 
-fn methods() -> [Real; 3] {
+pub(super) fn methods() -> [Real; 3] {
     [Real::direct(1), Real::nat(1), Real::tunnel(1)]
 }
 
 /// A connection to a server that was removed; the second one takes its place.
-fn given(protocol: u8, real: Real, policy: u32, state: u8) -> Given {
+pub(super) fn given(protocol: u8, real: Real, policy: u32, state: u8) -> Given {
     let reals = [real.removed(), Real { dest: Real::direct(2).dest, ..real }];
     Given::service(protocol, Scheduler::Rr, &reals).conn(40000, 0, state).but(|g| {
         g.orders[0].slot = 1;
@@ -34,7 +34,7 @@ fn given(protocol: u8, real: Real, policy: u32, state: u8) -> Given {
     })
 }
 
-fn tcp(flags: u8, payload: bool) -> Packet {
+pub(super) fn tcp(flags: u8, payload: bool) -> Packet {
     Packet::new(L4::Tcp(flags)).with(|p| {
         if !payload {
             p.payload.clear();
@@ -42,7 +42,7 @@ fn tcp(flags: u8, payload: bool) -> Packet {
     })
 }
 
-fn sent(real: &Real, p: &Packet) -> (Reason, Out) {
+pub(super) fn sent(real: &Real, p: &Packet) -> (Reason, Out) {
     match real.dest.method {
         METHOD_MASQ => (Reason::SentNat, Out::On(nat(p, 1))),
         METHOD_TUNNEL => (Reason::SentTunnel, Out::On(tunnel(p, 1))),
@@ -70,7 +70,7 @@ fn framed(source: [u8; 6], destination: [u8; 6], datagram: &[u8]) -> Vec<u8> {
 }
 
 /// As the server of this method gets it.
-fn to_server(real: &Real) -> Vec<u8> {
+pub(super) fn to_server(real: &Real) -> Vec<u8> {
     let dst = if real.dest.method == METHOD_MASQ { (server(1), 8080) } else { (VIP, 80) };
     let mut datagram = reset((CLIENT, 40000), dst, SEQ, Some(ACKED));
     if real.dest.method == METHOD_TUNNEL {
@@ -82,7 +82,7 @@ fn to_server(real: &Real) -> Vec<u8> {
     framed(OTHER_PORT, server_mac(1), &datagram)
 }
 
-fn to_client() -> Vec<u8> {
+pub(super) fn to_client() -> Vec<u8> {
     framed(DIRECTOR, CLIENT_MAC, &reset((VIP, 80), (CLIENT, 40000), ACKED, None))
 }
 

@@ -130,7 +130,7 @@ pub(crate) const NEWCOMERS: &[Mutant] = &[
     mutant(
         "a removed server of a template gets connections, where it was chosen",
         TEMPLATE,
-        "dest.flags & DEST_AVAILABLE == 0 || quiesced",
+        "!dest.is_in_service() || quiesced",
         "quiesced",
     ),
     mutant(

@@ -60,8 +60,20 @@ pub(crate) const PACKETS: &[Mutant] = &[
     mutant(
         "removed servers go on serving",
         PIPELINE,
-        "    if dest.flags & DEST_AVAILABLE == 0 {",
-        "    if dest.flags & DEST_AVAILABLE == 99 {",
+        "    if dest.is_in_service() {",
+        "    if dest.flags != 0 {",
+    ),
+    mutant(
+        "servers that are down go on serving",
+        TABLES,
+        "self.flags & (DEST_AVAILABLE | DEST_RESET) == DEST_AVAILABLE",
+        "self.flags & DEST_AVAILABLE != 0",
+    ),
+    mutant(
+        "clients of servers that are down acknowledge without consequence",
+        POLICY,
+        "            Late::Bare | Late::Payload => Removed::Reset,",
+        "            Late::Bare => Removed::Deliver,\n            Late::Payload => Removed::Reset,",
     ),
     mutant(
         "the hop count's change is put into the wrong half of the checksum",
@@ -118,12 +130,7 @@ pub(crate) const PACKETS: &[Mutant] = &[
         "if d.method == METHOD_TUNNEL { TUNNEL_OVERHEAD } else { 0 }",
         "0",
     ),
-    mutant(
-        "the short way: a removed server goes on serving",
-        TABLES,
-        "d.flags & DEST_AVAILABLE == 0 || ",
-        "",
-    ),
+    mutant("the short way: a removed server goes on serving", TABLES, "!d.is_in_service() || ", ""),
     mutant(
         "the short way: an answer too long is sent",
         FAST,

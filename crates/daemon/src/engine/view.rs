@@ -157,7 +157,11 @@ impl Engine {
 
     /// For `GET /v1/status`.
     pub(crate) fn survey(&mut self) -> Result<Survey, EngineError> {
-        let plane = self.plane()?.status()?;
+        let asked = self.asked;
+        let mut plane = self.plane()?.status()?;
+        if asked > 0 {
+            plane.packets.insert(ASKED.to_owned(), asked);
+        }
         let known = &self.sight.servers;
         let why = |address: &Ipv4Addr| known.get(address).map_or(PENDING, |r| r.why.as_ref());
         let unresolved = self.roster.addresses();
@@ -249,5 +253,7 @@ fn next_hop(resolved: &Resolved) -> NextHop {
     }
 }
 
+/// Among the packets: those that asked clients of servers that are down what they wait for.
+const ASKED: &str = "clients_asked";
 /// Nobody looked for it yet.
 const PENDING: Option<&Unresolved> = Some(&Unresolved::Pending);

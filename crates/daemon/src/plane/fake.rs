@@ -185,6 +185,10 @@ impl Plane for Fake {
         self.works().map(drop)
     }
 
+    fn waiting(&mut self) -> Result<Vec<Waiting>, PlaneError> {
+        self.works().map(|_| Vec::new())
+    }
+
     fn notices(&mut self) -> Result<Vec<Notice>, PlaneError> {
         Ok(std::mem::take(&mut self.works()?.notices))
     }

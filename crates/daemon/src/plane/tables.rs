@@ -9,7 +9,7 @@ use xlvs_model::{Model, ServerKey, Service, ServiceKey, Touched};
 
 use super::{
     Filter, Hops, Interface, MarkEntry, Notice, Plane, PlaneError, PlaneStatus, ServerCounters,
-    ServiceCounters,
+    ServiceCounters, Waiting,
 };
 
 /// A home whose programs can be put on interfaces.
@@ -188,6 +188,10 @@ impl<H: Programs> Plane for Tables<H> {
 
     fn drop_suspects(&mut self) -> Result<(), PlaneError> {
         Ok(self.plane.drop_suspects().map(drop)?)
+    }
+
+    fn waiting(&mut self) -> Result<Vec<Waiting>, PlaneError> {
+        Ok(self.plane.waiting()?)
     }
 
     fn notices(&mut self) -> Result<Vec<Notice>, PlaneError> {

@@ -14,8 +14,9 @@ pub(crate) const fn addr(address: Ipv4Addr) -> u32 {
 }
 
 /// An address out of wire order.
-pub(crate) fn address(addr: u32) -> Ipv4Addr {
-    Ipv4Addr::from(addr.to_ne_bytes())
+pub(crate) const fn address(addr: u32) -> Ipv4Addr {
+    let [a, b, c, d] = addr.to_ne_bytes();
+    Ipv4Addr::new(a, b, c, d)
 }
 
 /// The end of a flow.

@@ -1,7 +1,9 @@
 //! The servers of a service: a destination for each, with its method, its thresholds and its share.
 
-use xlvs_datapath::tables::{DEST_AVAILABLE, DEST_QUIESCED, Dest, SERVICE_PERSISTENT, ServiceKey};
-use xlvs_model::Server;
+use xlvs_datapath::tables::{
+    DEST_AVAILABLE, DEST_QUIESCED, DEST_RESET, Dest, SERVICE_PERSISTENT, ServiceKey,
+};
+use xlvs_model::{Server, ServerKey};
 
 use super::{Compiler, DestKey, NO_THRESHOLDS, Wanted, Write, keys, leave, slow::Listed};
 use crate::Error;
@@ -22,7 +24,7 @@ impl Compiler {
         now: u64,
         writes: &mut Vec<Write>,
     ) -> Result<List, Error> {
-        let Wanted { slow_start_s, servers, service, .. } = *wanted;
+        let Wanted { slow_start_s, servers, service, resets, .. } = *wanted;
         let keeps_clients = service.has(SERVICE_PERSISTENT);
         let served = self.served(key, slow_start_s);
         let edited = self.edited.contains(&key);
@@ -35,7 +37,7 @@ impl Compiler {
                     // Back from the trash it has no past: `add ||` in `__ip_vs_update_dest`.
                     self.last_weights.remove(&slot);
                 }
-                list.edited |= self.edit(slot, server, writes);
+                list.edited |= self.edit(slot, server, resets.contains(&server.key), writes);
                 slot
             } else {
                 let dest = self.with_hop(keys::dest(&dest_key, server, keeps_clients));
@@ -56,19 +58,42 @@ impl Compiler {
         Ok(list)
     }
 
-    /// Method and presence of a destination that has a slot.
-    fn edit(&mut self, slot: u32, server: &Server, writes: &mut Vec<Write>) -> bool {
+    /// Method and presence of a destination that has a slot. One that is back stops resetting
+    /// before a list names it.
+    fn edit(&mut self, slot: u32, server: &Server, resets: bool, writes: &mut Vec<Write>) -> bool {
         let Some(entry) = self.slots.get(slot) else { return false };
         let old = entry.dest;
+        let gone = if resets { DEST_QUIESCED } else { DEST_QUIESCED | DEST_RESET };
         let new = Dest {
             method: keys::method_number(server.method),
-            flags: old.flags & !DEST_QUIESCED | DEST_AVAILABLE | keys::quiesced(server),
+            flags: old.flags & !gone | DEST_AVAILABLE | keys::quiesced(server),
             ..old
         };
         if self.slots.set(slot, new) {
             writes.push(Write::Dest(slot, new));
         }
         old.method != new.method
+    }
+
+    /// Whose clients are reset, among the servers of a service that its list names or named.
+    pub(super) fn settle_resets(
+        &mut self,
+        key: ServiceKey,
+        resets: &[ServerKey],
+        writes: &mut Vec<Write>,
+    ) {
+        if resets.is_empty() && self.slots.resetting().next().is_none() {
+            return;
+        }
+        let slots: Vec<(u32, ServerKey)> = self.slots_of(key).collect();
+        for (slot, server) in slots {
+            let Some(old) = self.slots.get(slot).map(|entry| entry.dest) else { continue };
+            let flag = if resets.contains(&server) { DEST_RESET } else { 0 };
+            let dest = Dest { flags: old.flags & !DEST_RESET | flag, ..old };
+            if self.slots.set(slot, dest) {
+                writes.push(Write::Dest(slot, dest));
+            }
+        }
     }
 
     /// Thresholds of a server; true if they are others than before.

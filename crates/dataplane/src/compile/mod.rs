@@ -119,6 +119,8 @@ struct Wanted<'a> {
     slow_start_s: u32,
     policy: Option<ServicePolicy>,
     servers: &'a [Server],
+    /// Those whose clients are reset, in `servers` or not.
+    resets: &'a [ServerKey],
 }
 
 impl<'a> Wanted<'a> {
@@ -128,8 +130,9 @@ impl<'a> Wanted<'a> {
         let element = terms::element(service, scheduler);
         let slow_start_s = service.tuning.slow_start_s;
         let policy = service_policy(service);
-        let servers = &service.servers;
-        Some((key, Self { scheduler, service: element, slow_start_s, policy, servers }))
+        let (servers, resets) = (&service.servers, &service.resets);
+        let service = element;
+        Some((key, Self { scheduler, service, slow_start_s, policy, servers, resets }))
     }
 
     /// The table of buckets in force was made for these shares; what else they change shows in the
@@ -304,6 +307,9 @@ impl Compiler {
         };
         self.retire(&retired, &mut writes);
         self.limits.settle_servers(&self.settings.policy, &self.slots, &mut writes);
+        for key in wanted.keys().chain(&gone) {
+            self.settle_resets(*key, wanted.get(key).map_or(&[], |w| w.resets), &mut writes);
+        }
         self.settle_count(&mut writes);
         Ok(writes)
     }
@@ -368,7 +374,7 @@ impl Compiler {
         self.settings.services = u32::try_from(self.services.len()).unwrap_or(u32::MAX);
         let all_ports = if self.all_ports.is_empty() { 0 } else { SETTING_ALL_PORTS };
         let flags = self.settings.flags & !(SETTING_ALL_PORTS | SETTING_REMOVED);
-        let removed = if self.slots.has_removed() { SETTING_REMOVED } else { 0 };
+        let removed = if self.slots.has_late() { SETTING_REMOVED } else { 0 };
         self.settings.flags = flags | all_ports | removed;
         if self.settings != before {
             writes.push(Write::Settings(self.settings));
@@ -507,7 +513,7 @@ impl Compiler {
             writes.extend([Write::Dest(*slot, no_dest()), Write::ClearStats(*slot)]);
             self.limit(*slot, NO_THRESHOLDS, &mut writes);
         }
-        if self.settings.flags & SETTING_REMOVED != 0 && !self.slots.has_removed() {
+        if self.settings.flags & SETTING_REMOVED != 0 && !self.slots.has_late() {
             self.settings.flags &= !SETTING_REMOVED;
             writes.push(Write::Settings(self.settings));
         }

@@ -1,7 +1,7 @@
 //! Slots of destinations. A slot is kept while connections name it and, as the kernel's trash, for
 //! two minutes after; a server that comes back meanwhile finds its slot, connections and all.
 
-use xlvs_datapath::tables::{DEST_AVAILABLE, Dest, ServiceKey};
+use xlvs_datapath::tables::{DEST_AVAILABLE, DEST_RESET, Dest, ServiceKey};
 
 use super::{keys::DestKey, undo::Undo};
 
@@ -26,6 +26,8 @@ pub(crate) struct Slots {
     by_addr: Undo<(u32, u32), ()>,
     /// Those in use that no list names.
     removed: Undo<u32, ()>,
+    /// Those whose clients are reset.
+    resetting: Undo<u32, ()>,
     /// Slots below `next` that nobody has.
     free: Undo<u32, ()>,
     next: u32,
@@ -41,6 +43,7 @@ impl Slots {
             by_key: Undo::default(),
             by_addr: Undo::default(),
             removed: Undo::default(),
+            resetting: Undo::default(),
             free: Undo::default(),
             next: 0,
             before: 0,
@@ -66,6 +69,7 @@ impl Slots {
         self.by_key.begin();
         self.by_addr.begin();
         self.removed.begin();
+        self.resetting.begin();
         self.free.begin();
         self.before = self.next;
     }
@@ -76,6 +80,7 @@ impl Slots {
         self.by_key.commit();
         self.by_addr.commit();
         self.removed.commit();
+        self.resetting.commit();
         self.free.commit();
     }
 
@@ -85,6 +90,7 @@ impl Slots {
         self.by_key.roll_back();
         self.by_addr.roll_back();
         self.removed.roll_back();
+        self.resetting.roll_back();
         self.free.roll_back();
         self.next = self.before;
     }
@@ -92,9 +98,7 @@ impl Slots {
     fn put(&mut self, slot: u32, dest: Dest) {
         self.by_key.insert(DestKey::of(&dest), slot);
         self.by_addr.insert((dest.addr, slot), ());
-        if dest.flags & DEST_AVAILABLE == 0 {
-            self.removed.insert(slot, ());
-        }
+        self.sort(slot, &dest);
         self.used.insert(slot, Slot { dest, idle_since: None });
     }
 
@@ -102,9 +106,14 @@ impl Slots {
         self.by_key.get(key).copied()
     }
 
-    /// Some server that no list names may have connections.
-    pub(crate) fn has_removed(&self) -> bool {
-        !self.removed.is_empty()
+    /// Some server that no list names, or whose clients are reset, may have connections.
+    pub(crate) fn has_late(&self) -> bool {
+        !self.removed.is_empty() || !self.resetting.is_empty()
+    }
+
+    /// Those whose clients are reset.
+    pub(crate) fn resetting(&self) -> impl Iterator<Item = u32> {
+        self.resetting.keys().copied()
     }
 
     pub(crate) fn get(&self, slot: u32) -> Option<&Slot> {
@@ -151,12 +160,22 @@ impl Slots {
         let changed = entry.dest != dest;
         let idle_since = entry.idle_since.filter(|_| !available);
         self.used.insert(slot, Slot { dest, idle_since });
-        if available {
-            self.removed.remove(&slot);
-        } else {
-            self.removed.insert(slot, ());
-        }
+        self.sort(slot, &dest);
         changed
+    }
+
+    /// Among those that want looking after, or not.
+    fn sort(&mut self, slot: u32, dest: &Dest) {
+        for (set, is_in) in [
+            (&mut self.removed, dest.flags & DEST_AVAILABLE == 0),
+            (&mut self.resetting, dest.flags & DEST_RESET != 0),
+        ] {
+            if is_in {
+                set.insert(slot, ());
+            } else {
+                set.remove(&slot);
+            }
+        }
     }
 
     /// Removed destinations whose time is up, given whether a slot has connections: they are free
@@ -183,6 +202,7 @@ impl Slots {
             self.by_key.remove(&DestKey::of(dest));
             self.by_addr.remove(&(dest.addr, *slot));
             self.removed.remove(slot);
+            self.resetting.remove(slot);
             self.free.insert(*slot, ());
         }
         Ok(gone)

@@ -157,6 +157,7 @@ fn word(write: &Write) -> &'static str {
     }
 }
 
+mod down;
 mod slow;
 mod touched;
 

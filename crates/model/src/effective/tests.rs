@@ -1,7 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
-use crate::{Action, Change, Method, OnDeadline, Scheduler};
+use crate::{Action, Change, Method, OnDeadline, Scheduler, Tuning};
 
 const SERVICE: &str = "tcp:10.0.0.1:80";
 
@@ -263,6 +263,40 @@ proptest::proptest! {
                 let written = model.service(&service()).unwrap().server(&server.key);
                 proptest::prop_assert!(written.is_some() || sorry == Some(server.key));
             }
+        }
+    }
+}
+
+#[test]
+fn whose_clients_are_reset() {
+    let down = |inhibit| Finding::Server {
+        service: service(),
+        server: key(1),
+        health: Some(health(false, inhibit, None)),
+    };
+    let person = |value| Change::SetOverride { service: service(), server: key(1), value };
+    for (step, always, on_down, why) in [
+        (Ok(down(false)), false, true, "down"),
+        (Ok(down(true)), false, true, "down, and kept in the list"),
+        (Err(person(by_ada(Action::Disable))), false, true, "disabled"),
+        (Err(person(drain(OnDeadline::Reset, false))), false, false, "it drains"),
+        (Err(person(drain(OnDeadline::Reset, true))), true, true, "its deadline is over"),
+        (Err(person(drain(OnDeadline::Keep, true))), false, false, "it keeps the rest"),
+    ] {
+        for (reset_on_down, expected) in [(false, always), (true, on_down)] {
+            let mut model = written();
+            let tuning = Tuning { reset_on_down, ..Tuning::default() };
+            model.apply(&Change::TuneService { service: service(), tuning }).unwrap();
+            let mut effective = Effective::of(&model);
+            match &step {
+                Ok(finding) => assert!(effective.hear(&model, finding.clone())),
+                Err(change) => model.apply(change).unwrap(),
+            }
+            effective.follow(&model, &[service()].into());
+            let resets = &effective.model().service(&service()).unwrap().resets;
+            let expected: &[_] = if expected { &[key(1)] } else { &[] };
+            assert_eq!(resets, expected, "{why}, {reset_on_down}");
+            assert!(!serde_json::to_string(effective.model()).unwrap().contains("resets"));
         }
     }
 }

@@ -136,11 +136,17 @@ fn a_service_gets_timeouts_and_limits_and_loses_them() {
     let got = (limits.client_connections, limits.client_rate, limits.client_prefix);
     assert_eq!(got, (100, 20, Some(24)), "kept through the mistakes");
     said(&mut memory, "deny add 192.0.2.0/24 --service tcp:10.0.0.1:80");
+    for (line, expected) in [("--reset-on-down", true), ("--reset-on-down false", false)] {
+        said(&mut memory, &format!("service set tcp:10.0.0.1:80 {line}"));
+        assert_eq!(memory.model.services[0].tuning.reset_on_down, expected, "{line}");
+    }
+    said(&mut memory, "service set tcp:10.0.0.1:80 --reset-on-down=true");
     let list = said(&mut memory, "service list");
-    let tuned = "100 per /24, 20/s per /24, tcp 60 s, udp 5 s, 1 denied\n";
+    let tuned = "100 per /24, 20/s per /24, tcp 60 s, udp 5 s, 1 denied, reset on down\n";
     assert!(list.ends_with(tuned) && list.contains("CONNECTIONS  TUNING\n"), "{list}");
     said(&mut memory, "deny remove 192.0.2.0/24 --service tcp:10.0.0.1:80");
-    let off = "--timeout-tcp 0 --timeout-udp 0 --client-limit 0 --client-rate 0";
+    let off = "--timeout-tcp 0 --timeout-udp 0 --client-limit 0 --client-rate 0 \
+               --reset-on-down false";
     said(&mut memory, &format!("service set tcp:10.0.0.1:80 {off}"));
     assert_eq!(memory.model.services[0].tuning, xlvs_model::Tuning::default(), "as it was");
 }
