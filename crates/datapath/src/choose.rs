@@ -285,6 +285,7 @@ struct OnOrders<'a, T, V> {
 
 impl<T: Tables, V: Visit> VisitOrder for OnOrders<'_, T, V> {
     const WHOLE: bool = V::WHOLE;
+    const FEW: bool = V::FEW;
 
     #[inline(always)]
     fn visit(&mut self, position: u32, order: &Order) -> bool {

@@ -49,6 +49,8 @@ pub enum Route {
 pub trait VisitOrder {
     /// [`Visit::WHOLE`](xlvs_sched::Visit::WHOLE).
     const WHOLE: bool;
+    /// [`Visit::FEW`](xlvs_sched::Visit::FEW).
+    const FEW: bool;
     /// False stops the loop.
     fn visit(&mut self, position: u32, order: &Order) -> bool;
 }

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::tables::REASON_COUNTERS;
+
 /// What the home must do with the packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -12,6 +14,11 @@ pub enum Verdict {
     /// Out again, by the interface that [`Outcome`](crate::Outcome) names.
     Send,
 }
+
+/// The bits of a reason's number.
+#[expect(clippy::cast_possible_truncation, reason = "a small power of two")]
+const MASK: u32 = REASON_COUNTERS as u32 - 1;
+const _: () = assert!(REASON_COUNTERS.is_power_of_two());
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
@@ -30,11 +37,12 @@ macro_rules! reasons {
                 match self { $(Self::$name => $text),* }
             }
 
-            /// The reason of this number; of none, [`Reason::Inconsistent`]. A `match` becomes one
-            /// comparison, by which the kernel's verifier knows the bounds of the result.
+            /// The reason of this number, of which the low bits count; of none,
+            /// [`Reason::Inconsistent`]. Verifiers before 6.18 learn the result's bounds from the
+            /// mask alone: the `match` may become a comparison with a sign.
             #[inline(always)]
             pub const fn from_number(number: u32) -> Self {
-                match number {
+                match number & MASK {
                     $(n if n == Self::$name as u32 => Self::$name,)*
                     _ => Self::Inconsistent,
                 }

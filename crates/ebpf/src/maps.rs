@@ -23,6 +23,7 @@ use xlvs_datapath::{
         ServiceKey, Settings, Stats, Word,
     },
 };
+use xlvs_sched::FEW;
 use xlvs_wire::{Mac, Packet};
 
 use crate::functions::{
@@ -196,14 +197,9 @@ unsafe extern "C" fn step<V: VisitOrder>(i: u64, state: *mut c_void) -> i64 {
     // SAFETY: `scan` below passed a LoopState<V>, alive on its stack.
     let s = unsafe { &mut *state.cast::<LoopState<V>>() };
     let walk = s.walk;
-    let skipped = if V::WHOLE { SHORT_LIST } else { 0 };
+    let skipped = if V::WHOLE { FEW } else { 0 };
     i64::from(!walk.step(i as u32 + skipped, &mut s.visitor))
 }
-
-/// Servers of a list that are looked at without the kernel's loop, whose callback returns by way of
-/// a mitigation (`spec_rstack_overflow`, `retbleed`) that costs as much as five look-ups. The
-/// verifier walks each.
-const SHORT_LIST: u32 = 16;
 
 const AF_INET: u8 = 2;
 const FIB_SUCCESS: i64 = 0;
@@ -352,18 +348,20 @@ impl<P: Place> Tables for Maps<P> {
         let walk = Walk { first, count, start };
         let mut visitor = visitor;
         let mut left = count;
+        // Without the kernel's loop, whose callback returns by way of a mitigation
+        // (`spec_rstack_overflow`, `retbleed`) that costs as much as five look-ups.
         if V::WHOLE {
             let mut i = 0;
-            while i < core::hint::black_box(SHORT_LIST) && i < count {
+            while i < core::hint::black_box(FEW) && i < count {
                 if !walk.step(i, &mut visitor) {
                     return visitor;
                 }
                 i += 1;
             }
-            if count <= SHORT_LIST {
+            if V::FEW || count <= FEW {
                 return visitor;
             }
-            left -= SHORT_LIST;
+            left -= FEW;
         }
         let mut s = LoopState { visitor, walk };
         // SAFETY: the callback gets `s`, alive until the helper returns.

@@ -34,9 +34,24 @@ pub(crate) static BURDENS: [Burden; 8] = {
 };
 const _: () = assert!(Scheduler::Lc as u32 == 2 && Scheduler::Ovf as u32 == 7);
 
+/// [`Least`] on a list of at most [`FEW`](crate::FEW): a loop that goes on otherwise, for more,
+/// would need a stack for both.
+pub(crate) struct LeastOfFew(pub(crate) Least);
+
+impl Visit for LeastOfFew {
+    const WHOLE: bool = true;
+    const FEW: bool = true;
+
+    #[inline(always)]
+    fn visit<S: Server>(&mut self, position: u32, server: &S) -> bool {
+        self.0.visit(position, server)
+    }
+}
+
 /// A walk over the whole list.
 pub(crate) struct Least {
-    burden: Burden,
+    /// Where it lies: the kernel's stack has little room.
+    burden: &'static Burden,
     /// The lightest so far.
     pub(crate) id: u32,
     overhead: i64,
@@ -46,7 +61,7 @@ pub(crate) struct Least {
 
 impl Least {
     #[inline(always)]
-    pub(crate) const fn new(burden: Burden) -> Self {
+    pub(crate) const fn new(burden: &'static Burden) -> Self {
         // Of no weight, so that every server that has one is lighter.
         Self { burden, id: NOBODY, overhead: 1, weight: 0 }
     }
@@ -59,7 +74,7 @@ impl Visit for Least {
     /// never is lighter, and who may not have the connection counts as one.
     #[inline(always)]
     fn visit<S: Server>(&mut self, _position: u32, server: &S) -> bool {
-        let b = &self.burden;
+        let b = self.burden;
         let Some((load, weight)) = server.load_and_weight() else { return false };
         // By masks: each branch doubles the ways that the verifier walks.
         let weight = i64::from(weight);

@@ -61,7 +61,7 @@ mod wrr;
 pub use cache::{Cache, EXPIRATION, MAX_ENTRIES, REFUSED_FROM, SET, cached};
 pub use chbl::{BOUND_DENOMINATOR, BOUND_NUMERATOR, MAX_WEIGHT, PROBES, bounded, within_bound};
 pub use hash::{fold, hash_32, hsiphash};
-pub use list::{Choice, Destinations, Load, NOBODY, Server, Visit, Weights};
+pub use list::{Choice, Destinations, FEW, Load, NOBODY, Server, Visit, Weights};
 pub use rr::rr_state;
 pub use scheduler::{FALLBACK, Kind, PORT, Scheduler};
 pub use slow_start::{FULL, effective, share, stand_in};

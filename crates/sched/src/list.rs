@@ -45,12 +45,17 @@ pub(crate) fn overhead(load: Load) -> i64 {
     i64::from(load.active) * 257 + i64::from(load.inactive)
 }
 
+/// Servers of a list that are worth a loop without calls. The kernel's verifier walks each round.
+pub const FEW: u32 = 16;
+
 /// The body of a loop over servers. A value with a method, not a closure with borrows: the kernel's
 /// `bpf_loop` hands its callback one pointer.
 pub trait Visit {
     /// Looks at the whole list nearly always, and at little of each server: worth a loop without
     /// calls.
     const WHOLE: bool = false;
+    /// With [`Visit::WHOLE`]: asked for lists of at most [`FEW`] alone.
+    const FEW: bool = false;
 
     /// Looks at the server at `position` of the list; false stops the loop.
     fn visit<S: Server>(&mut self, position: u32, server: &S) -> bool;

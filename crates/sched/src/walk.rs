@@ -2,8 +2,8 @@
 //! lc, wlc, sed, nq, fo and ovf by `least.rs`.
 
 use crate::{
-    Choice, Destinations, NOBODY, Scheduler, Server, Visit, Weights,
-    least::{BURDENS, Least},
+    Choice, Destinations, FEW, NOBODY, Scheduler, Server, Visit, Weights,
+    least::{BURDENS, Least, LeastOfFew},
     list::may,
     rr, rr_state, wlc, wrr, wrr_parts,
 };
@@ -69,12 +69,12 @@ pub fn pick<D: Destinations>(scheduler: Scheduler, list: &D, state: u64) -> Opti
 #[inline(always)]
 fn lightest<D: Destinations>(scheduler: Scheduler, list: &D, state: u64) -> Choice {
     // What most sites use has a walk of its own, its numbers known when it is compiled.
-    if matches!(scheduler, Scheduler::Wlc) {
-        return Choice { id: list.scan(0, Least::new(wlc::BURDEN)).id, state };
+    if matches!(scheduler, Scheduler::Wlc) && list.count() <= FEW {
+        return Choice { id: list.scan(0, LeastOfFew(Least::new(&wlc::BURDEN))).0.id, state };
     }
     // Looked up, not matched: the verifier walks the loop once and not for every scheduler.
     // The optimiser knows that the mask has no work here; verifiers before 6.18 do not.
-    let burden = BURDENS[core::hint::black_box(scheduler as usize) & (BURDENS.len() - 1)];
+    let burden = &BURDENS[core::hint::black_box(scheduler as usize) & (BURDENS.len() - 1)];
     Choice { id: list.scan(0, Least::new(burden)).id, state }
 }
 

@@ -2,7 +2,7 @@
 //! ours. Who is chosen, who answers and what is counted must be the same.
 //!
 //! A [`Script`] comes from a seed ([`script`]), is played by `guest.py` in a throw-away guest with
-//! a real IPVS, which adds what each step got, and again in memory ([`replay`]).
+//! a real IPVS, which adds what each step got, and again in memory ([`replay()`]).
 //! `cargo xtask churn --seed N` does all of that.
 
 mod director;

@@ -451,7 +451,7 @@ fn clients_that_are_kept_keep_their_port() {
         let (key, own) = (service(text), server("10.0.1.1:8001", Method::Masq, 1));
         let mut lab = Lab::new();
         lab.model.apply(&Change::AddService { service: key, terms }).unwrap();
-        lab.model.apply(&Change::AddServer { service: key, server: own.clone() }).unwrap();
+        lab.model.apply(&Change::AddServer { service: key, server: own }).unwrap();
         lab.plane.apply(&lab.model).unwrap();
         let (_, dest) = lab.plane.home().dests().unwrap()[0];
         assert_eq!(u16::from_be(dest.port), reached, "{text}, {keeps_clients}");

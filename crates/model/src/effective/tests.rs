@@ -165,7 +165,7 @@ fn lists_follow_what_is_written_found_and_said() {
     ];
     for (step, expected, why) in steps {
         match step {
-            Ok(finding) => drop(effective.hear(&model, finding)),
+            Happens::Found(finding) => drop(effective.hear(&model, finding)),
             Err(change) => model.apply(&change).unwrap(),
         }
         effective.follow(&model, &touched);
@@ -207,24 +207,32 @@ fn what_checks_found_goes_with_its_server() {
     assert!(!effective.hear(&model, down), "there is no such service");
 }
 
-/// One thing that happens: what is written, found or said.
-fn step(kind: u8, n: u8) -> Result<Finding, Change> {
+/// One thing that happens.
+enum Happens {
+    Found(Finding),
+    Said(Change),
+}
+
+fn step(kind: u8, n: u8) -> Happens {
     let (service, server_key) = (service(), key(n));
-    let of = |health| Ok(Finding::Server { service, server: server_key, health });
-    let set = |value| Err(Change::SetOverride { service, server: server_key, value });
+    let of = |health| Happens::Found(Finding::Server { service, server: server_key, health });
+    let set = |value| Happens::Said(Change::SetOverride { service, server: server_key, value });
     match kind {
-        0 => of(Some(health(false, n % 2 == 0, None))),
-        1 => of(Some(health(true, n % 2 == 0, Some(u32::from(n) * 9)))),
+        0 => of(Some(health(false, n.is_multiple_of(2), None))),
+        1 => of(Some(health(true, n.is_multiple_of(2), Some(u32::from(n) * 9)))),
         2 => of(None),
-        3 => Ok(Finding::Service { service, quorum: Some(quorum(n % 2 == 0, n != 3)) }),
-        4 => Ok(Finding::Service { service, quorum: None }),
+        3 => Happens::Found(Finding::Service {
+            service,
+            quorum: Some(quorum(n.is_multiple_of(2), n != 3)),
+        }),
+        4 => Happens::Found(Finding::Service { service, quorum: None }),
         5 => set(drain(OnDeadline::Reset, n == 2)),
         6 => set(by_ada(Action::Disable)),
-        7 => Err(Change::ClearOverride { service, server: server_key }),
-        8 => Err(Change::DeleteServer { service, server: server_key }),
-        9 => Err(Change::AddServer { service, server: server(n, n.into()) }),
-        10 => Err(Change::EditServer { service, server: server(n, u32::from(n) + 5) }),
-        _ => Err(Change::SetTimeouts {
+        7 => Happens::Said(Change::ClearOverride { service, server: server_key }),
+        8 => Happens::Said(Change::DeleteServer { service, server: server_key }),
+        9 => Happens::Said(Change::AddServer { service, server: server(n, n.into()) }),
+        10 => Happens::Said(Change::EditServer { service, server: server(n, u32::from(n) + 5) }),
+        _ => Happens::Said(Change::SetTimeouts {
             timeouts: crate::Timeouts { tcp: n.into(), tcp_fin: 0, udp: 0 },
         }),
     }
@@ -240,8 +248,8 @@ proptest::proptest! {
         let mut effective = Effective::of(&model);
         for (kind, n) in steps {
             match step(kind, n) {
-                Ok(finding) => drop(effective.hear(&model, finding)),
-                Err(change) => {
+                Happens::Found(finding) => drop(effective.hear(&model, finding)),
+                Happens::Said(change) => {
                     let done = model.apply(&change);
                     let is_said =
                         matches!(change, Change::SetOverride { .. } | Change::ClearOverride { .. });
