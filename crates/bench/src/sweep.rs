@@ -40,6 +40,8 @@ pub(crate) fn sweep(ifindex: u32, connections: u32, way: Way) -> Result<Swept> {
     let look = begun.elapsed();
 
     set_timeouts(&mut object, |_| MILLISECOND)?;
+    // An entry's expiry is not written again before that has passed.
+    std::thread::sleep(EXPIRY_GRAIN);
     for (client, server) in (0..connections).zip(servers) {
         object.run(Program::Director, frame(ACK, &way.flow(client)).bytes())?;
         if way == Way::Nat {
@@ -93,3 +95,5 @@ fn memory(object: &Object) -> Result<u64> {
 
 const ETHERNET: usize = 14;
 const MILLISECOND: u64 = 1_000_000;
+/// More than `EXPIRY_GRAIN_NS` of the data path.
+const EXPIRY_GRAIN: Duration = Duration::from_millis(300);

@@ -221,8 +221,8 @@ pub(crate) const PACKETS: &[Mutant] = &[
     mutant(
         "payload reaches a removed server",
         POLICY,
-        "Late::Payload => Removed::Reset",
-        "Late::Payload => Removed::Deliver",
+        "  Late::Payload => Removed::Reset",
+        "  Late::Payload => Removed::Deliver",
     ),
     mutant("too much is quoted", ICMP, "576 - OVERHEAD", "580 - OVERHEAD"),
     mutant("ICMP is not limited", ICMP, "seen & 0xffff_ffff >= MAX_PER_TICK", "seen == 0"),

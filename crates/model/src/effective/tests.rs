@@ -165,7 +165,7 @@ fn lists_follow_what_is_written_found_and_said() {
     ];
     for (step, expected, why) in steps {
         match step {
-            Happens::Found(finding) => drop(effective.hear(&model, finding)),
+            Ok(finding) => drop(effective.hear(&model, finding)),
             Err(change) => model.apply(&change).unwrap(),
         }
         effective.follow(&model, &touched);
