@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub live: Vec<(u32, u32)>,
     /// Networks of clients: their connections, and when their share of the rate is whole.
     pub clients: BTreeMap<ClientKey, (u32, u64)>,
+    /// What is kept beside calls' templates: the network they came from, and the identifier.
+    pub calls: BTreeMap<ConnKey, (u32, Vec<u8>)>,
     /// The meters.
     pub meters: Vec<u64>,
     /// Who has too many connections, by slot.

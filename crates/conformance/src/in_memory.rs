@@ -199,6 +199,9 @@ impl Twin for InMemory {
             conns: list.iter().map(|(k, c)| (*k, c.into())).collect::<BTreeMap<_, _>>(),
             live: (0..SLOTS).map(live).collect(),
             clients: self.memory.clients(),
+            calls: (self.memory.calls().into_iter())
+                .map(|(key, call)| (key, (call.client, call.identifier)))
+                .collect(),
             meters: (0..METERS as u32).map(|i| self.memory.meter(i).unwrap().get()).collect(),
             overloaded: (0..SLOTS).map(overloaded).collect(),
             stats: (0..SLOTS).map(|slot| self.memory.stats_sum(slot).unwrap()).collect(),
@@ -246,6 +249,7 @@ impl Given {
             live: vec![(0, 0); SLOTS as usize],
             overloaded: Vec::new(),
             clients: BTreeMap::new(),
+            calls: BTreeMap::new(),
             meters: Vec::new(),
             stats: Vec::new(),
             plans: Vec::new(),

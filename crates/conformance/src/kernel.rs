@@ -58,6 +58,7 @@ pub struct InKernel {
     caches: HashMap<MapData, [u8; 16], [u8; 88]>,
     policies: Array<MapData, [u8; 56]>,
     clients: HashMap<MapData, [u8; 12], [u8; 16]>,
+    calls: HashMap<MapData, [u8; 16], [u8; 264]>,
     meters: Array<MapData, u64>,
     limiter: Array<MapData, u64>,
     now: Array<MapData, u64>,
@@ -88,6 +89,11 @@ macro_rules! bytes {
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap())
+}
+
+/// Of whom a call's template is, and the call.
+fn call(bytes: &[u8]) -> (u32, Vec<u8>) {
+    (u32_at(bytes, 0), bytes[8..][..u32_at(bytes, 4) as usize].to_vec())
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
@@ -258,6 +264,7 @@ impl InKernel {
             caches: HashMap::try_from(take("CACHES")).unwrap(),
             policies: Array::try_from(take("POLICIES")).unwrap(),
             clients: HashMap::try_from(take("CLIENTS")).unwrap(),
+            calls: HashMap::try_from(take("CALLS")).unwrap(),
             meters: Array::try_from(take("METERS")).unwrap(),
             limiter: Array::try_from(take("LIMITER")).unwrap(),
             now: Array::try_from(take("TEST_NOW")).unwrap(),
@@ -279,6 +286,10 @@ impl InKernel {
         let keys: Vec<_> = self.clients.keys().map(Result::unwrap).collect();
         for key in keys {
             self.clients.remove(&key).unwrap();
+        }
+        let keys: Vec<_> = self.calls.keys().map(Result::unwrap).collect();
+        for key in keys {
+            self.calls.remove(&key).unwrap();
         }
         let keys: Vec<_> = self.access.keys().map(Result::unwrap).collect();
         for key in keys {
@@ -515,6 +526,9 @@ impl Twin for InKernel {
             live: (0..SLOTS).map(live).collect(),
             clients: (self.clients.iter().map(Result::unwrap))
                 .map(|(k, v)| (client_key(&k), (u32_at(&v, 8), u64_at(&v, 0))))
+                .collect(),
+            calls: (self.calls.iter().map(Result::unwrap))
+                .map(|(k, v)| (conn_key(&k), call(&v)))
                 .collect(),
             meters: (0..METERS as u32).map(|i| self.meters.get(&i, 0).unwrap()).collect(),
             overloaded: (0..SLOTS).map(overloaded).collect(),

@@ -147,6 +147,13 @@ fn random_sequences_leave_both_homes_alike() {
     assert!(sequences < 3000 || never.is_empty(), "chance never led to {never:?}");
 }
 
-/// What needs another world, two CPUs, or a driver without headroom.
-const ELSEWHERE: [Reason; 5] =
-    [Reason::Idle, Reason::EntryBusy, Reason::NoHeadroom, Reason::Inconsistent, Reason::SentBypass];
+/// What needs another world (calls have theirs in `ring2_calls.rs`), two CPUs, or a driver without
+/// headroom.
+const ELSEWHERE: [Reason; 6] = [
+    Reason::Idle,
+    Reason::EntryBusy,
+    Reason::NoHeadroom,
+    Reason::Inconsistent,
+    Reason::SentBypass,
+    Reason::NoCall,
+];

@@ -14,7 +14,7 @@ use crate::{
         CONN_DEAD, CONN_INACTIVE, CONN_METHOD, CONN_NO_OUTPUT, CONN_REPLY, CONN_TEMPLATE,
         CONN_TIMED, Conn, ConnKey, Dest, METHOD_MASQ, Settings, Stats, Word,
     },
-    template::{self, BEGINS},
+    template::{self, BEGINS, CALL_PROTOCOL},
 };
 
 /// How often a lost compare-and-swap is tried again: each loss means that another CPU moved the
@@ -525,6 +525,10 @@ pub fn expire<T: Tables>(t: &T, key: &ConnKey, now: u64, forced: bool) -> Swept 
         if partner != *key {
             remove_reply(t, &partner, word);
         }
+    }
+    // Before the entry: until that is gone, nobody can make another of its key.
+    if word.has(CONN_TEMPLATE) && key.protocol() & CALL_PROTOCOL == CALL_PROTOCOL {
+        t.call_remove(key);
     }
     t.conn_remove(key);
     Swept::Removed

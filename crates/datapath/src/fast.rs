@@ -38,6 +38,8 @@ pub enum Way {
     Whole,
     /// The connection is over, or its making needs care: [`rare`](crate::rare()) is next.
     Rare,
+    /// To a service that keeps calls: [`sip`](crate::sip()) is next.
+    Call,
     /// To a service with a cache: [`cache`](crate::cache()) is next.
     Cache,
     /// All is decided: [`begin`](crate::begin()) is next.

@@ -9,6 +9,7 @@ use crate::{
     conn::Beginning,
     mark::VisitMark,
     policy::{AccessKey, Client, ClientKey, ServicePolicy},
+    sip::Search,
     tables::{
         CacheEntry, CacheKey, Conn, ConnKey, Dest, Live, Notes, Order, Plan, Port, Service,
         ServiceKey, Settings, Stats, Word,
@@ -121,6 +122,21 @@ pub trait Tables {
     fn cache_insert(&self, key: &CacheKey, slot: u32, now: u64);
     /// What one part of a newcomer's way tells the next.
     fn notes(&self) -> Option<&Notes>;
+    /// The search for a call of this CPU.
+    fn search(&self) -> Option<&Search> {
+        None
+    }
+    /// Keeps what that search found beside the template of this key; may do nothing.
+    fn call_insert(&self, _key: &ConnKey) {}
+    /// The template is removed.
+    fn call_remove(&self, _key: &ConnKey) {}
+    /// [`find_call`](crate::sip::find_call), by whatever way the home calls it.
+    fn find_call<P: Packet>(&self, p: &P)
+    where
+        Self: Sized,
+    {
+        crate::sip::find_call(p, self);
+    }
     /// A uniform number, new each time.
     fn random(&self, seed: u64) -> u64;
 

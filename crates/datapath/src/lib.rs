@@ -36,6 +36,7 @@ mod rare;
 mod reason;
 mod related;
 pub mod reset;
+pub mod sip;
 pub mod state;
 pub mod tables;
 pub mod template;
@@ -53,7 +54,7 @@ pub use pipeline::{
     tick_of, whole,
 };
 /// The programs that `director` goes on in, by their place in its table of tail calls.
-pub const JUMPS: [&str; 7] = [
+pub const JUMPS: [&str; 8] = [
     "director_slow",
     "director_new",
     "director_rare",
@@ -61,8 +62,10 @@ pub const JUMPS: [&str; 7] = [
     "director_begin",
     "director_icmp",
     "director_related",
+    "director_sip",
 ];
 
 pub use rare::{begin, cache, mark as newcomers_mark, rare, stray};
 pub use reason::{Reason, Verdict};
 pub use related::{icmp, related};
+pub use sip::sip;

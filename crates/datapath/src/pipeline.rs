@@ -14,6 +14,7 @@ use crate::{
     policy::{Closing, Late, POLICY_NAT_ICMP, Removed},
     rare::{begin, cache, rare},
     related::{icmp, related},
+    sip::sip,
     state,
     tables::{
         CONN_DEAD, CONN_NO_OUTPUT, CONN_REPLY, Conn, ConnKey, DEST_QUIESCED, Dest, HOP_LOCAL,
@@ -83,6 +84,7 @@ fn go_on<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival, mut way: Way
             Way::Done(outcome) => return outcome,
             Way::New | Way::Whole => whole(p, t, arrival),
             Way::Rare => rare(p, t, arrival),
+            Way::Call => sip(p, t, arrival),
             Way::Cache => cache(p, t, arrival),
             Way::Icmp => icmp(p, t, arrival),
             Way::Related => related(p, t, arrival),

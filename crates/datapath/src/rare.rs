@@ -19,8 +19,8 @@ use crate::{
     state::Event,
     tables::{
         CONN_DEAD, CONN_REPLY, CONN_TIMED, ConnKey, DEST_AVAILABLE, HOP_NEIGHBOUR, Hop,
-        MARK_PROTOCOL, Notes, SERVICE_ONE_PACKET, SERVICE_PERSISTENT, SETTING_ALL_PORTS, Service,
-        ServiceKey, Settings, Word,
+        MARK_PROTOCOL, Notes, SERVICE_CALLS, SERVICE_ONE_PACKET, SERVICE_PERSISTENT,
+        SETTING_ALL_PORTS, Service, ServiceKey, Settings, Word,
     },
     template::Template,
 };
@@ -113,20 +113,37 @@ pub(crate) fn serve<T: Tables>(
     notes.service.set(of.pack());
     notes.seen.set(n.seen);
     notes.template.set(0);
+    notes.call.set(0);
+    if service.has(SERVICE_CALLS) {
+        return Ok(Way::Call);
+    }
+    Ok(keep_or_choose(t, s, n, of, service, notes))
+}
+
+/// The server of its template, if there is one, or of the scheduler.
+#[inline(always)]
+pub(crate) fn keep_or_choose<T: Tables>(
+    t: &T,
+    s: &Settings,
+    n: &Newcomer,
+    of: ServiceKey,
+    service: &Service,
+    notes: &Notes,
+) -> Way {
     if service.has(SERVICE_PERSISTENT) {
-        let template = Template::of(n, of, service).valid(t, s);
+        let template = Template::of(n, of, service, notes.call.get()).valid(t, s);
         if template != 0 {
             notes.template.set(template);
             notes.slot.set(u64::from(Word(template).dest()));
-            return Ok(Way::Begin);
+            return Way::Begin;
         }
     }
     match choose::by_kind(t, n, service) {
         Some(slot) => {
             notes.slot.set(slot);
-            Ok(Way::Begin)
+            Way::Begin
         }
-        None => Ok(Way::Cache),
+        None => Way::Cache,
     }
 }
 
@@ -268,7 +285,7 @@ fn decided<P: Packet, T: Tables>(p: &P, t: &T, arrival: &Arrival) -> Result<Admi
     #[expect(clippy::cast_possible_truncation, reason = "a slot is 32 bits")]
     let slot = slot as u32;
     if service.has(SERVICE_PERSISTENT) {
-        let template = Template::of(&n, of, &service);
+        let template = Template::of(&n, of, &service, notes.call.get());
         let mut word = Word(notes.template.get());
         if word.0 == 0 {
             word = template.make(t, slot).word()?;

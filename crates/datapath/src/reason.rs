@@ -97,6 +97,8 @@ reasons! {
     ClientConnections = "client_connections",
     /// The client's network begins more connections in a second than it may.
     ClientRate = "client_rate",
+    /// A newcomer to a service that keeps calls, and its call cannot be told (`--pe sip`).
+    NoCall = "no_call_id",
     /// The connection table is full.
     TableFull = "table_full",
     /// Another connection of this client holds the server's end already.

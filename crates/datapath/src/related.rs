@@ -23,7 +23,7 @@ use crate::{
     state::Event,
     tables::{
         CONN_DEAD, CONN_REPLY, Conn, ConnKey, HOP_LOCAL, HOP_NEIGHBOUR, Hop, METHOD_MASQ,
-        METHOD_TUNNEL, Settings, TUNNEL_OVERHEAD, Word,
+        METHOD_TUNNEL, SERVICE_CALLS, Settings, TUNNEL_OVERHEAD, Word,
     },
 };
 
@@ -158,6 +158,10 @@ fn schedule<P: Packet, T: Tables>(p: &P, t: &T, arrival: &Arrival) -> Result<Way
     let service = t.service(&of).ok_or(Reason::OtherProtocol)?;
     if n.came_by == OTHER_HOST {
         return Err(Reason::OtherHost);
+    }
+    // As the kernel: what a router quotes is no datagram of a call.
+    if service.has(SERVICE_CALLS) {
+        return Err(Reason::NoCall);
     }
     may_begin(s, &n.key(), SYN)?;
     serve(t, s, &n, of, &service, notes)

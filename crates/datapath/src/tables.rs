@@ -107,6 +107,8 @@ pub const SERVICE_PERSISTENT: u32 = 1 << 16;
 pub const SERVICE_ONE_PACKET: u32 = 1 << 17;
 /// [`Service::scheduler`]: it has a [`ServicePolicy`](crate::policy::ServicePolicy).
 pub const SERVICE_POLICY: u32 = 1 << 18;
+/// [`Service::scheduler`], with [`SERVICE_PERSISTENT`]: it is SIP's calls that keep their server.
+pub const SERVICE_CALLS: u32 = 1 << 19;
 
 /// Buckets in an element of `buckets`: positions in the list of servers, 16 bits each.
 pub const BUCKETS_IN_WORD: u32 = 4;
@@ -381,6 +383,9 @@ pub struct Notes {
     pub slot: Cell64,
     /// The word of the client's template; 0: there is none yet.
     pub template: Cell64,
+    /// The number of the call that the newcomer belongs to; 0: that is nothing to its service. See
+    /// `sip.rs`.
+    pub call: Cell64,
 }
 
 /// Counters in [`PerCpu::reasons`].
@@ -505,8 +510,10 @@ pub const CONN_TIMED: u8 = 0x80;
 pub const METER_DROPS: u32 = 0;
 /// Of the meters: connections, while `conn_max` is set; userspace puts it right now and then.
 pub const METER_CONNECTIONS: u32 = 1;
+/// Of the meters: no meter, but the first of two halves of the key that calls are numbered by.
+pub const METER_CALL_KEY: u32 = 2;
 /// How many meters there are.
-pub const METERS: usize = 2;
+pub const METERS: usize = 4;
 
 /// Forwarding methods, numbered as the kernel does (`IP_VS_CONN_F_MASQ`...).
 pub const METHOD_MASQ: u8 = 0;

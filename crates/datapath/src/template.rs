@@ -9,6 +9,7 @@
 use crate::{
     Admission, Insert, Newcomer, Reason, Tables,
     policy::POLICY_EXPIRE_TEMPLATE,
+    sip::{CALL, CALL_NUMBER},
     tables::{
         CONN_DEAD, CONN_TEMPLATE, Conn, ConnKey, DEST_QUIESCED, Dest, MARK_PROTOCOL, Service,
         ServiceKey, Settings, Word,
@@ -18,6 +19,9 @@ use crate::{
 /// [`ConnKey::protocol`] of a template, beside the protocol of its connections (0 of marks, as the
 /// kernel's `IPPROTO_IP`).
 pub const TEMPLATE_PROTOCOL: u32 = 0x100;
+/// The same of a call's template, whose key holds the call's number where others hold the client:
+/// see `sip.rs`.
+pub const CALL_PROTOCOL: u32 = 0x300;
 /// A template whose connections live on when its own time is over gets so much more.
 const LATER_NS: u64 = 60_000_000_000;
 /// [`Word::state`] of a template: one of its connections was established.
@@ -26,7 +30,7 @@ pub const ASSURED: u8 = 1;
 const FTP: u16 = 21;
 const SECOND: u64 = 1_000_000_000;
 /// The bits of a generation that connections remember.
-const GENERATION: u64 = 0x7fff;
+const GENERATION: u64 = 0x3fff;
 /// Templates made so many nanoseconds (a millisecond) apart are of other generations.
 const GENERATION_SHIFT: u32 = 20;
 
@@ -34,42 +38,60 @@ const GENERATION_SHIFT: u32 = 20;
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "the fields of the word")]
 fn key_of(control: u64, client: u32, d: &Dest) -> ConnKey {
+    if control & CALL != 0 {
+        return call_key(control, d.vaddr, template_port(d.ports().1), d.protocol);
+    }
     let (mask, port) = (control as u32, (control >> 32) as u16);
     ConnKey::new(client & mask, d.vaddr, 0, port, u32::from(d.protocol) | TEMPLATE_PROTOCOL)
+}
+
+/// The key of the template of this call to a service.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the number in two parts")]
+const fn call_key(call: u64, addr: u32, port: u16, protocol: u8) -> ConnKey {
+    ConnKey::new(call as u32, addr, (call >> 32) as u16, port, protocol as u32 | CALL_PROTOCOL)
+}
+
+/// FTP's connections of either port share a template.
+#[inline(always)]
+const fn template_port(port: u16) -> u16 {
+    if port == FTP.to_be() { 0 } else { port }
 }
 
 /// A client's template, there or not.
 pub(crate) struct Template {
     key: ConnKey,
-    mask: u32,
-    port: u16,
+    /// What makes it this one among the templates of its service: a call's number; or the mask of
+    /// the client's address (32 bits) and the template's port (16).
+    which: u64,
     expires: u64,
     now: u64,
 }
 
 impl Template {
-    /// Of a newcomer to a persistent service.
+    /// Of a newcomer to a persistent service; `call` is the number of its call, or 0.
     #[inline(always)]
-    pub(crate) fn of(n: &Newcomer, of: ServiceKey, service: &Service) -> Self {
-        let protocol = if of.protocol == MARK_PROTOCOL { 0 } else { u32::from(of.protocol) };
-        let port = if of.port == FTP.to_be() { 0 } else { of.port };
+    pub(crate) fn of(n: &Newcomer, of: ServiceKey, service: &Service, call: u64) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "a protocol is 8 bits")]
+        let protocol = if of.protocol == MARK_PROTOCOL { 0 } else { of.protocol as u8 };
+        let port = template_port(of.port);
         let client = n.key().src() & service.mask;
-        Self {
-            key: ConnKey::new(client, of.addr, 0, port, protocol | TEMPLATE_PROTOCOL),
-            mask: service.mask,
-            port,
-            expires: n.now + u64::from(service.persistence) * SECOND,
-            now: n.now,
-        }
+        let (key, which) = if call == 0 {
+            let protocol = u32::from(protocol) | TEMPLATE_PROTOCOL;
+            let which = u64::from(service.mask) | u64::from(port) << 32;
+            (ConnKey::new(client, of.addr, 0, port, protocol), which)
+        } else {
+            (call_key(call, of.addr, port, protocol), call & (CALL | CALL_NUMBER))
+        };
+        Self { key, which, expires: n.now + u64::from(service.persistence) * SECOND, now: n.now }
     }
 
-    /// Which template it is, for [`Conn::hop`] of a client's entry: the mask of the client's
-    /// address (32 bits), the template's port (16), the low bits of its generation (15), and 1. 0:
-    /// none.
+    /// Which template it is, for [`Conn::hop`] of a client's entry: what makes it this one (48
+    /// bits), the low bits of its generation (14), whether that is a call, and 1. 0: none.
     #[inline(always)]
     pub(crate) const fn control(&self, word: Word) -> u64 {
         let generation = word.generation() as u64 & GENERATION;
-        self.mask as u64 | (self.port as u64) << 32 | generation << 48 | 1 << 63
+        self.which | generation << 48 | 1 << 63
     }
 
     /// Its word, if it still leads anywhere (`ip_vs_check_template`); else 0, which no word is.
@@ -94,7 +116,12 @@ impl Template {
         let generation = self.now >> GENERATION_SHIFT & GENERATION;
         let first = Word(Word::new(0, CONN_TEMPLATE, slot).0 | generation << 16);
         match t.conn_insert(&self.key, &Conn::new(self.expires, first, 0, 0)) {
-            Insert::Done => return Admission(first.0),
+            Insert::Done => {
+                if self.which & CALL != 0 {
+                    t.call_insert(&self.key);
+                }
+                return Admission(first.0);
+            }
             Insert::Full => return Admission::refused(Reason::TableFull),
             Insert::Exists => {}
         }

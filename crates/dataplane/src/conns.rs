@@ -6,11 +6,12 @@ use xlvs_datapath::{
     conn::server_port,
     state,
     tables::{CONN_DEAD, CONN_REPLY, CONN_TEMPLATE, Conn, ConnKey, Dest, Word},
-    template::ASSURED,
+    template::{ASSURED, CALL_PROTOCOL},
 };
 use xlvs_model::{Method, ServerKey, ServiceKey};
 
 use crate::compile::{method, service_of, socket};
+use crate::home::Call;
 
 /// Which connections to list; None lets all through.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub struct Connection {
     pub expires_ns: u64,
     /// How its packets reach the server.
     pub method: Method,
+    /// Of a call's template: the call's identifier, empty if it is not known.
+    pub call: Option<String>,
 }
 
 /// A client's entry made readable. None: an entry for answers, a dead one, or one of no
@@ -53,6 +56,7 @@ pub(crate) fn view(
     conn: &Conn,
     now: u64,
     dest_of: impl FnOnce(u32) -> Option<Dest>,
+    call_of: impl FnOnce(&ConnKey) -> Option<Call>,
 ) -> Option<Connection> {
     let word = Word(conn.word.get());
     let expires_ns = conn.expires.get().checked_sub(now).filter(|&left| left > 0)?;
@@ -72,16 +76,27 @@ pub(crate) fn view(
         17 => "UDP",
         _ => state::TCP_NAMES.get(usize::from(word.state())).copied().unwrap_or("BUG!"),
     };
+    let of_call = template && key.protocol() & CALL_PROTOCOL == CALL_PROTOCOL;
+    let (client, call) = if of_call {
+        // There may have been no room for it.
+        let call = call_of(key);
+        let network = call.as_ref().map_or(0, |call| call.client);
+        let identifier = call.map(|call| String::from_utf8_lossy(&call.identifier).into_owned());
+        (socket(network, 0), Some(identifier.unwrap_or_default()))
+    } else {
+        (socket(key.src(), key.sport()), None)
+    };
     Some(Connection {
         service,
         protocol,
-        client: socket(key.src(), key.sport()),
+        client,
         vip: socket(key.dst(), key.dport()),
         server: socket(dest.addr, port),
         state,
         template,
         expires_ns,
         method: method(word.method()),
+        call,
     })
 }
 

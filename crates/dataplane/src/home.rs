@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use xlvs_datapath::{
     mark::MarkRule,
     policy::{AccessKey, ClientKey, ServicePolicy},
+    sip::CallRecord,
     tables::{Conn, ConnKey, Dest, Event, Order, Plan, Port, Service, ServiceKey, Settings, Stats},
 };
 
@@ -43,6 +44,24 @@ pub struct LiveCount {
 
 /// Where a walk over the connections stands.
 pub type Cursor = u32;
+
+/// A call that has a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The network that it came from, in wire order.
+    pub client: u32,
+    /// Its identifier.
+    pub identifier: Vec<u8>,
+}
+
+impl Call {
+    /// As it lies in the tables.
+    pub fn of(record: &CallRecord) -> Self {
+        let bytes = record.words.iter().flat_map(|word| word.get().to_le_bytes());
+        let length = record.length.get() as usize;
+        Self { client: record.client.get(), identifier: bytes.take(length).collect() }
+    }
+}
 
 /// The tables of one director.
 pub trait Home {
@@ -107,6 +126,8 @@ pub trait Home {
         budget: usize,
         out: &mut Vec<(ConnKey, Conn)>,
     ) -> Result<Option<Cursor>, Error>;
+    /// What the call's template of this key was made for; None: that is not known.
+    fn call(&self, key: &ConnKey) -> Result<Option<Call>, Error>;
     /// Has the data path remove those of `keys` that are due, or all by force.
     fn expire(&mut self, keys: &[ConnKey], forced: bool) -> Result<(), Error>;
 

@@ -29,7 +29,7 @@ pub use compile::{
 pub use conns::{Connection, Filter};
 pub use counters::{Base, Baselines, ServerCounters, ServiceBase, Totals, WholeCounters};
 pub use error::Error;
-pub use home::{Cursor, Home, LiveCount, Sizes};
+pub use home::{Call, Cursor, Home, LiveCount, Sizes};
 pub use kernel::{Attached, Kernel, OBJECT, Options, XdpMode, remove_pins};
 pub use memory::{Frame, Memory};
 pub use plane::{Dataplane, Interface, Notice, Usage};

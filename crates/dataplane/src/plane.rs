@@ -10,7 +10,7 @@ use std::{
 use xlvs_datapath::{
     Reason,
     mark::{MAX_MARK_ENTRIES, MarkRule},
-    tables::{EVENT_NEIGHBOUR, METHOD_MASQ, SETTING_MIGRATING, Settings},
+    tables::{ConnKey, EVENT_NEIGHBOUR, METHOD_MASQ, SETTING_MIGRATING, Settings},
 };
 use xlvs_model::{Model, Server, ServerKey, Service, ServiceKey, Touched};
 
@@ -412,7 +412,8 @@ impl<H: Home> Dataplane<H> {
             seen.clear();
             cursor = self.home.conns(cursor, LIST_PIECE, &mut seen)?;
             let dest_of = |slot| slots.get(slot).map(|s| s.dest);
-            let views = seen.iter().filter_map(|(k, c)| conns::view(k, c, now, dest_of));
+            let call_of = |key: &ConnKey| self.home.call(key).ok().flatten();
+            let views = seen.iter().filter_map(|(k, c)| conns::view(k, c, now, dest_of, call_of));
             for connection in views.filter(|c| filter.lets(c)) {
                 if found.len() == limit {
                     return Ok((found, true));

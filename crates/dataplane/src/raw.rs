@@ -6,6 +6,7 @@
 
 use xlvs_datapath::mark::MarkRule;
 use xlvs_datapath::policy::{AccessKey, Client, ClientKey, ServicePolicy};
+use xlvs_datapath::sip::CallRecord;
 use xlvs_datapath::tables::{
     Conn, ConnKey, Dest, Event, Live, Order, PerCpu, Plan, Port, Service, ServiceKey, Settings,
     Stats,
@@ -25,7 +26,7 @@ macro_rules! plain {
 }
 plain!(u8, u32, u64, Conn, ConnKey, Dest, Event, Live, Order, Plan, Port, Service, ServiceKey);
 plain!(MarkRule, PerCpu, Settings, Stats);
-plain!(AccessKey, Client, ClientKey, ServicePolicy);
+plain!(AccessKey, CallRecord, Client, ClientKey, ServicePolicy);
 
 /// The bytes of a value.
 pub(crate) fn bytes_of<T: Plain>(value: &T) -> &[u8] {

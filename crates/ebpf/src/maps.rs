@@ -17,6 +17,7 @@ use xlvs_datapath::{
     conn::Beginning,
     mark::{MAX_MARK_ENTRIES, MarkRule, VisitMark},
     policy::{AccessKey, Client, ClientKey, MAX_POLICIES, ServicePolicy},
+    sip::{CallRecord, SEARCH_STEPS, Search},
     tables::{
         CacheEntry, CacheKey, Conn, ConnKey, Dest, EVENT_NEIGHBOUR, Event, Live,
         METERS as METERS_COUNT, Notes, Order, PerCpu, Plan, Port, REASON_COUNTERS, Service,
@@ -26,6 +27,7 @@ use xlvs_datapath::{
 use xlvs_sched::FEW;
 use xlvs_wire::{Mac, Packet};
 
+use crate::frame::Xdp;
 use crate::functions::{
     answer_sender, begin_apart, bury_connection, choose_at_random, choose_by_bucket,
     choose_in_bounds, choose_server, find_stray, is_server_overloaded, mark_newcomer, pass_gate,
@@ -44,6 +46,7 @@ const MAX_BUCKET_WORDS: usize = 1_048_576;
 const MAX_CACHED: usize = 65_536;
 const MAX_ACCESS: usize = 1_048_576;
 const MAX_CLIENTS: usize = 262_144;
+const MAX_CALLS: usize = 65_536;
 const EVENT_BYTES: usize = 65_536;
 const BPF_F_NO_PREALLOC: usize = 1;
 /// Userspace counts connections that it moves here from older tables, by atomic additions of its
@@ -80,6 +83,12 @@ static POLICIES: Array<ServicePolicy, MAX_POLICIES> = Array::new();
 /// Networks of clients; which was not seen for longest makes room.
 #[btf_map]
 static CLIENTS: LruHashMap<ClientKey, Client, MAX_CLIENTS> = LruHashMap::new();
+/// What calls' templates were made for, for people to read: kept as long as these. Memory is taken
+/// when there are calls; further ones than have room here keep their servers all the same.
+#[btf_map]
+static CALLS: HashMap<[u64; 2], CallRecord, MAX_CALLS, BPF_F_NO_PREALLOC> = HashMap::new();
+#[btf_map]
+static SEARCH: PerCpuArray<Search, 1> = PerCpuArray::new();
 #[btf_map]
 static METERS: Array<Cell64, METERS_COUNT> = Array::new();
 #[btf_map]
@@ -447,6 +456,29 @@ impl<P: Place> Tables for Maps<P> {
         self.0.cpu().map(|cpu| unsafe { &(*cpu).notes })
     }
     #[inline(always)]
+    fn search(&self) -> Option<&Search> {
+        // SAFETY: this CPU's own copy.
+        SEARCH.get_ptr_mut(0).map(|search| unsafe { &*search })
+    }
+    #[inline(always)]
+    fn find_call<F: Packet>(&self, _p: &F) {
+        let mut ctx = self.0.ctx();
+        // SAFETY: the callback gets `ctx`, alive until the helper returns.
+        unsafe {
+            bpf_loop(SEARCH_STEPS, step_of_search as *mut c_void, (&raw mut ctx).cast(), 0);
+        }
+    }
+    #[inline(always)]
+    fn call_insert(&self, key: &ConnKey) {
+        if let Some(search) = self.search() {
+            let _ = CALLS.insert(key.words(), &search.record, 0);
+        }
+    }
+    #[inline(always)]
+    fn call_remove(&self, key: &ConnKey) {
+        let _ = CALLS.remove(key.words());
+    }
+    #[inline(always)]
     fn mark(&self, n: &Newcomer) -> u32 {
         mark_newcomer(n.addresses, n.flow, n.came_by)
     }
@@ -521,6 +553,12 @@ impl<P: Place> Tables for Maps<P> {
 unsafe extern "C" fn run_round<R: Round>(number: u64, round: *mut c_void) -> i64 {
     // SAFETY: `repeat` passed an R, alive on its stack.
     i64::from(!unsafe { &mut *round.cast::<R>() }.round(number as u32))
+}
+
+unsafe extern "C" fn step_of_search(_: u64, ctx: *mut c_void) -> i64 {
+    // SAFETY: `find_call` passed the context, alive on its stack.
+    let ctx = unsafe { *ctx.cast::<*mut xdp_md>() };
+    i64::from(!xlvs_datapath::sip::search_step(&Xdp::new(ctx), &Maps(Function)))
 }
 
 struct MarkWalk<V> {

@@ -59,9 +59,21 @@ pub(crate) fn director_rare(ctx: XdpContext) -> u32 {
     let Some((tables, arrival)) = arrive(&ctx) else { return xdp_action::XDP_ABORTED };
     match xlvs_datapath::rare(&mut Xdp::new(ctx.ctx), &tables, &arrival) {
         Way::Done(outcome) => act(outcome, &arrival),
+        Way::Call => go_on(&ctx, SIP),
         Way::Cache => go_on(&ctx, CACHE),
         Way::Begin => go_on(&ctx, BEGIN),
         _ => go_on(&ctx, SLOW),
+    }
+}
+
+/// The part of it that looks for a call in the datagram.
+#[xdp]
+pub(crate) fn director_sip(ctx: XdpContext) -> u32 {
+    let Some((tables, arrival)) = arrive(&ctx) else { return xdp_action::XDP_ABORTED };
+    match xlvs_datapath::sip(&Xdp::new(ctx.ctx), &tables, &arrival) {
+        Way::Done(outcome) => act(outcome, &arrival),
+        Way::Cache => go_on(&ctx, CACHE),
+        _ => go_on(&ctx, BEGIN),
     }
 }
 
@@ -113,6 +125,7 @@ const CACHE: u32 = 3;
 const BEGIN: u32 = 4;
 const ICMP: u32 = 5;
 const RELATED: u32 = 6;
+const SIP: u32 = 7;
 
 #[inline(always)]
 fn go_on(ctx: &XdpContext, program: u32) -> u32 {

@@ -2,6 +2,7 @@
 
 mod answers;
 mod bypass;
+mod calls;
 mod choosing;
 mod down;
 mod gate;
@@ -97,6 +98,8 @@ pub enum Then {
     Controls(ConnKey, u64),
     /// A network of clients has so many connections.
     Client(ClientKey, u32),
+    /// Beside this template the identifier of its call is kept.
+    Call(ConnKey, String),
     /// A meter shows this.
     Meter(u32, u64),
     /// The scheduler of the list at this place remembers this.
@@ -123,6 +126,7 @@ pub fn all() -> Vec<Row> {
         down::rows(),
         lengths::rows(),
         persistence::rows(),
+        calls::rows(),
         which::rows(),
         choosing::rows(),
         settings::rows(),
@@ -239,6 +243,10 @@ impl Then {
             Self::Client(key, n) => {
                 let is = after.clients.get(key).map(|client| client.0);
                 (is == Some(*n), format!("{is:?}"))
+            }
+            Self::Call(key, identifier) => {
+                let is = after.calls.get(key).map(|(_, bytes)| String::from_utf8_lossy(bytes));
+                (is.as_deref() == Some(identifier), format!("{is:?}"))
             }
             Self::Meter(which, n) => {
                 let is = after.meters[*which as usize];

@@ -95,7 +95,8 @@ pub fn sweeps() -> Vec<Sweep> {
         g.conns[1].1.word = word.reborn(word.state(), word.flags(), 0);
     });
     let sweep = |says, given, then| Sweep { says, given, then };
-    let more = [super::persistence::sweeps(), super::settings::sweeps()].concat();
+    let more =
+        [super::persistence::sweeps(), super::calls::sweeps(), super::settings::sweeps()].concat();
     let own = vec![
         sweep("nothing is due", direct.clone(), vec![Then::Entries(2), Then::Live(0, 2, 0)]),
         sweep(

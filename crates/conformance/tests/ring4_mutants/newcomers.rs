@@ -160,8 +160,8 @@ pub(crate) const NEWCOMERS: &[Mutant] = &[
     mutant(
         "FTP's data goes to another server than its control",
         TEMPLATE,
-        "if of.port == FTP.to_be() { 0 }",
-        "if of.port == FTP { 0 }",
+        "if port == FTP.to_be() { 0 }",
+        "if port == FTP { 0 }",
     ),
     mutant(
         "a template that ended before counts connections of this one",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use tracing::{info, warn};
-use xlvs_api::{ConnectionView, Connections, InterfaceView, Stats};
+use xlvs_api::{ConnectionView, Connections, EngineData, InterfaceView, Stats};
 use xlvs_dataplane::{Attached, Baselines, Dataplane, Error, Home, ServiceBase, Totals, XdpMode};
 use xlvs_model::{Model, ServerKey, Service, ServiceKey, Touched};
 
@@ -139,7 +139,7 @@ impl<H: Programs> Plane for Tables<H> {
             method: c.method,
             template: c.template,
             synced: false,
-            engine: None,
+            engine: c.call.map(|data| EngineData { name: "sip".to_owned(), data }),
         };
         Ok(Connections { connections: found.into_iter().map(view).collect(), truncated })
     }

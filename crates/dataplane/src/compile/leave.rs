@@ -43,9 +43,6 @@ pub(super) fn forwarded(
     }
     let Some(key) = keys::service_key(&service.key) else { return Err("IPv6".into()) };
     let terms = &service.terms;
-    if let (Some(engine), Some(_)) = (&terms.engine, terms.persistence) {
-        return Err(format!("persistence engine {engine}"));
-    }
     let scheduler = keys::scheduler(terms.scheduler);
     scheduler
         .map(|scheduler| (key, scheduler))
@@ -117,7 +114,6 @@ mod tests {
                 "sctp:10.0.0.1:80 (SCTP)",
                 "tcp:[fd00::1]:80 (IPv6)",
                 "fwmark6:8 (IPv6)",
-                "udp:10.0.0.1:5060 (persistence engine sip)",
                 "udp:10.0.0.1:54 (scheduler none)",
             ]
         );

@@ -1,6 +1,8 @@
 //! A service's terms as the tables have them, and the buckets of the schedulers that hash.
 
-use xlvs_datapath::tables::{BUCKETS_IN_WORD, SERVICE_ONE_PACKET, SERVICE_PERSISTENT, Service};
+use xlvs_datapath::tables::{
+    BUCKETS_IN_WORD, SERVICE_CALLS, SERVICE_ONE_PACKET, SERVICE_PERSISTENT, Service,
+};
 use xlvs_model::ClientMask;
 use xlvs_sched::{
     Kind, Scheduler,
@@ -17,6 +19,10 @@ pub(super) fn element(service: &xlvs_model::Service, scheduler: Scheduler) -> Se
     if let Some(kept) = terms.persistence {
         word |= SERVICE_PERSISTENT;
         persistence = kept.timeout_s;
+        // Of the engines there is this one.
+        if terms.engine.is_some() {
+            word |= SERVICE_CALLS;
+        }
         if let ClientMask::V4(bits) = kept.mask {
             mask = u32::from_ne_bytes(bits.octets());
         }

@@ -7,6 +7,7 @@ use xlvs_datapath::{
     Reason, SWEEP_KEYS,
     mark::MarkRule,
     policy::{AccessKey, Client, ClientKey, ServicePolicy},
+    sip::CallRecord,
     tables::{
         Conn, ConnKey, Dest, Event, Live, METER_CONNECTIONS, Order, PerCpu, Plan, Port, Service,
         ServiceKey, Settings, Stats,
@@ -17,13 +18,13 @@ use super::{Kernel, programs::run_sweep};
 use crate::{
     Error, Home,
     compile::no_dest,
-    home::{Cursor, LiveCount, Sizes},
+    home::{Call, Cursor, LiveCount, Sizes},
     raw::{Plain, bytes_of, read, zeroed},
     sys::{self, LiveView, Map},
 };
 
 /// The maps of a director, by the names of the object and of their pins.
-pub(super) const NAMES: [&str; 23] = [
+pub(super) const NAMES: [&str; 25] = [
     "SETTINGS",
     "SERVICES",
     "PLANS",
@@ -34,6 +35,8 @@ pub(super) const NAMES: [&str; 23] = [
     "ACCESS",
     "POLICIES",
     "CLIENTS",
+    "CALLS",
+    "SEARCH",
     "METERS",
     "DESTS",
     "LIVE",
@@ -62,6 +65,7 @@ pub(super) struct Maps {
     pub(super) access: Map,
     pub(super) policies: Map,
     pub(super) clients: Map,
+    pub(super) calls: Map,
     pub(super) meters: Map,
     pub(super) dests: Map,
     pub(super) live: Map,
@@ -101,6 +105,7 @@ impl Maps {
             access: open("ACCESS")?,
             policies: open("POLICIES")?,
             clients: open("CLIENTS")?,
+            calls: open("CALLS")?,
             meters: open("METERS")?,
             dests: open("DESTS")?,
             live,
@@ -128,6 +133,7 @@ impl Maps {
             ("ACCESS", &self.access, size_of::<AccessKey>(), 4),
             ("POLICIES", &self.policies, 4, size_of::<ServicePolicy>()),
             ("CLIENTS", &self.clients, size_of::<ClientKey>(), size_of::<Client>()),
+            ("CALLS", &self.calls, size_of::<ConnKey>(), size_of::<CallRecord>()),
             ("METERS", &self.meters, 4, 8),
             ("DESTS", &self.dests, 4, size_of::<Dest>()),
             ("LIVE", &self.live, 4, size_of::<Live>()),
@@ -332,6 +338,12 @@ impl Home for Kernel {
         let values = values.chunks_exact(map.value_size()).filter_map(read::<Conn>);
         out.extend(keys.zip(values).take(n));
         Ok(next)
+    }
+    fn call(&self, key: &ConnKey) -> Result<Option<Call>, Error> {
+        let map = &self.maps.calls;
+        let mut value = vec![0; map.value_size()];
+        let found = map.lookup(bytes_of(key), &mut value).map_err(failed("reading a call"))?;
+        Ok(if found { read(&value).as_ref().map(Call::of) } else { None })
     }
     fn expire(&mut self, keys: &[ConnKey], forced: bool) -> Result<(), Error> {
         keys.chunks(SWEEP_KEYS).try_for_each(|keys| run_sweep(&self.ebpf, keys, forced).map(drop))

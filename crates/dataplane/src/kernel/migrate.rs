@@ -97,6 +97,9 @@ pub(super) fn begin(kernel: &mut Kernel, older: Older) -> Result<Option<Older>, 
     copy_hash(&old.access, &new.access)?;
     copy_array(&old.policies, &new.policies)?;
     copy_hash(&old.clients, &new.clients)?;
+    copy_hash(&old.calls, &new.calls)?;
+    // Among them is the key that calls are numbered by.
+    copy_array(&old.meters, &new.meters)?;
     copy_array(&old.plans, &new.plans)?;
     copy_hash(&old.services, &new.services)?;
     copy_counters(&old, new)?;

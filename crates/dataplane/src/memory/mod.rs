@@ -14,6 +14,7 @@ use xlvs_datapath::{
     Cell64, Reason, Route,
     mark::{MAX_MARK_ENTRIES, MarkRule},
     policy::{AccessKey, Client, ClientKey, ServicePolicy},
+    sip::{CallRecord, Search},
     tables::{
         CacheEntry, CacheKey, Conn, ConnKey, Dest, Event, Live, METER_CONNECTIONS, METERS, Notes,
         Order, Plan, Port, Service, ServiceKey, Settings, Stats,
@@ -25,7 +26,7 @@ pub use frame::Frame;
 use crate::{
     Error, Home,
     compile::no_dest,
-    home::{Cursor, LiveCount, Sizes},
+    home::{Call, Cursor, LiveCount, Sizes},
     raw::zeroed,
 };
 
@@ -42,6 +43,8 @@ pub struct Memory {
     marks: Vec<MarkRule>,
     caches: RefCell<HashMap<CacheKey, Arc<CacheEntry>>>,
     notes: Notes,
+    search: Search,
+    calls: RefCell<HashMap<ConnKey, CallRecord>>,
     dests: Vec<Dest>,
     live: Vec<Live>,
     stats: Vec<Cell<Stats>>,
@@ -91,6 +94,8 @@ impl Memory {
             marks: Vec::new(),
             caches: RefCell::default(),
             notes: Notes::default(),
+            search: Search::default(),
+            calls: RefCell::default(),
             dests: vec![no_dest(); dests],
             live: (0..dests).map(|_| zeroed()).collect(),
             stats: vec![Cell::default(); dests],
@@ -139,6 +144,11 @@ impl Memory {
         let clients = self.clients.borrow();
         let numbers = |client: &Client| (client.connections.get(), client.whole_at.get());
         clients.iter().map(|(key, client)| (*key, numbers(client))).collect()
+    }
+
+    /// What is kept beside calls' templates.
+    pub fn calls(&self) -> BTreeMap<ConnKey, Call> {
+        self.calls.borrow().iter().map(|(key, record)| (*key, Call::of(record))).collect()
     }
 
     /// The connections of a destination.
@@ -272,6 +282,9 @@ impl Home for Memory {
         out.extend(chosen.filter_map(|k| Some((**k, Conn::clone(conns.get(k)?)))));
         let next = from.saturating_add(budget);
         Ok(if next < keys.len() { u32::try_from(next).ok() } else { None })
+    }
+    fn call(&self, key: &ConnKey) -> Result<Option<Call>, Error> {
+        Ok(self.calls.borrow().get(key).map(Call::of))
     }
     fn expire(&mut self, keys: &[ConnKey], forced: bool) -> Result<(), Error> {
         for key in keys {

@@ -6,6 +6,7 @@ use xlvs_datapath::{
     Cell64, Insert, Reason, Round, Route, Tables, VisitOrder,
     mark::VisitMark,
     policy::{AccessKey, Client, ClientKey, ServicePolicy, network_mask},
+    sip::Search,
     tables::{
         CacheEntry, CacheKey, Conn, ConnKey, Dest, EVENT_NEIGHBOUR, Event, Live, Notes, Order,
         Plan, Port, Service, ServiceKey, Settings, Stats,
@@ -146,6 +147,15 @@ impl Tables for Memory {
     }
     fn notes(&self) -> Option<&Notes> {
         Some(&self.notes)
+    }
+    fn search(&self) -> Option<&Search> {
+        Some(&self.search)
+    }
+    fn call_insert(&self, key: &ConnKey) {
+        self.calls.borrow_mut().insert(*key, self.search.record.clone());
+    }
+    fn call_remove(&self, key: &ConnKey) {
+        self.calls.borrow_mut().remove(key);
     }
     fn random(&self, seed: u64) -> u64 {
         seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)
