@@ -162,6 +162,7 @@ impl Engine {
         servers: mpsc::UnboundedSender<Shift>,
         wishes: mpsc::Sender<Wish>,
     ) -> Result<Self, PlaneError> {
+        let hands = saving.as_ref().map(|saving| saving.rest.hands.clone());
         let effective = Effective::of(&model);
         plane.apply(effective.model(), None)?;
         let mut engine = Self {
@@ -172,7 +173,7 @@ impl Engine {
             overdue: Touched::new(),
             checks: None,
             file: None,
-            hands: Hands::default(),
+            hands: hands.unwrap_or_default(),
             drifted: Touched::new(),
             drains: Drains::default(),
             drops: Drops::default(),
@@ -375,7 +376,7 @@ impl Engine {
         if record.is_empty() {
             return;
         }
-        let result = keeper.note(&record, &self.model, || plane.baselines());
+        let result = keeper.note(&record, (&self.model, &self.hands), || plane.baselines());
         self.saved(result);
     }
 
@@ -385,7 +386,7 @@ impl Engine {
         let Some(plane) = &mut self.plane else { return };
         plane.changed_baselines();
         self.unsaved = Record::default();
-        let result = keeper.save(&self.model, &plane.baselines());
+        let result = keeper.save((&self.model, &self.hands), &plane.baselines());
         self.saved(result);
     }
 

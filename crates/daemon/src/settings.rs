@@ -3,7 +3,7 @@
 
 use thiserror::Error;
 use xlvs_dataplane::Baselines;
-use xlvs_model::Model;
+use xlvs_model::{Hands, Model};
 
 use crate::{
     args::{DEFAULT_CONNECTIONS, RunArgs, XdpMode},
@@ -96,6 +96,7 @@ pub(crate) fn settle(
         journal: old.journal,
         counters: old.counters,
         model: old.model,
+        hands: old.hands,
     };
     Ok(Settings { interfaces, saved, warnings })
 }
@@ -116,6 +117,7 @@ fn nothing(boot: Option<String>) -> Saved {
         journal: 0,
         counters: Baselines::default(),
         model: Model::default(),
+        hands: Hands::default(),
     }
 }
 

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tracing::warn;
 use xlvs_dataplane::Baselines;
-use xlvs_model::Model;
+use xlvs_model::{Hands, Model};
 
 pub(crate) use self::{journal::Record, keeper::Keeper};
 use crate::args::XdpMode;
@@ -49,6 +49,9 @@ pub(crate) struct Saved {
     pub(crate) counters: Baselines,
     /// Services, servers, timeouts.
     pub(crate) model: Model,
+    /// Who made those that no file owns.
+    #[serde(default)]
+    pub(crate) hands: Hands,
 }
 
 /// The file could not be read or written.
@@ -136,8 +139,7 @@ impl Store {
                 let why = "half a line, and yet there is a later journal".to_owned();
                 return Err(StoreError::Broken { path, line, column: 1, why });
             }
-            spoiled = journal::replay(&bytes, &mut saved.model, &mut saved.counters)
-                .map_err(|e| broken(e.line, e.why))?;
+            spoiled = journal::replay(&bytes, &mut saved).map_err(|e| broken(e.line, e.why))?;
             if let Some(line) = spoiled {
                 warn!(
                     "{}, line {line}: half a line, of a change that was under way when the host or \

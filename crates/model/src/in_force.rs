@@ -130,8 +130,19 @@ impl InForce {
 }
 
 /// Services that came into being by hand, and who made them and their servers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hands(BTreeMap<ServiceKey, (String, BTreeMap<ServerKey, String>)>);
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Hands(BTreeMap<ServiceKey, Makers>);
+
+/// Who made a service, and who made those of its servers that were made by somebody else. Nobody
+/// in particular: no name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Makers {
+    by: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    others: BTreeMap<ServerKey, String>,
+}
 
 impl Hands {
     /// Somebody made a change.
@@ -139,15 +150,17 @@ impl Hands {
         use crate::Change::{AddServer, AddService, Clear, DeleteServer, DeleteService};
         match change {
             AddService { service, .. } => {
-                self.0.insert(*service, (by.to_owned(), BTreeMap::new()));
+                self.0.insert(*service, Makers { by: by.to_owned(), ..Makers::default() });
             }
             AddServer { service, server: Server { key, .. } } => {
-                let (_, servers) = self.0.entry(*service).or_default();
-                servers.insert(*key, by.to_owned());
+                let makers = self.0.entry(*service).or_default();
+                if makers.by != by {
+                    makers.others.insert(*key, by.to_owned());
+                }
             }
             DeleteServer { service, server } => {
-                if let Some((_, servers)) = self.0.get_mut(service) {
-                    servers.remove(server);
+                if let Some(makers) = self.0.get_mut(service) {
+                    makers.others.remove(server);
                 }
             }
             DeleteService { service } => {
@@ -158,14 +171,11 @@ impl Hands {
         }
     }
 
-    /// Who made a service, or one of its servers; none: nobody since the daemon began.
+    /// Who made a service that there is, or one of its servers; none: nobody that is known.
     pub fn of(&self, service: &ServiceKey, server: Option<&ServerKey>) -> Option<&str> {
-        let (owner, servers) = self.0.get(service)?;
-        let owner = match server {
-            Some(server) => servers.get(server)?,
-            None => owner,
-        };
-        Some(owner.as_str()).filter(|owner| !owner.is_empty())
+        let makers = self.0.get(service)?;
+        let other = server.and_then(|server| makers.others.get(server));
+        Some(other.unwrap_or(&makers.by).as_str()).filter(|name| !name.is_empty())
     }
 }
 

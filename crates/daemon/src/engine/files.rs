@@ -186,6 +186,7 @@ impl Engine {
         for Made { change, .. } in made {
             self.hands.note(change, name);
         }
+        name.clone_into(&mut self.unsaved.by);
         let Some(file) = self.file.as_ref().filter(|_| !is_file) else { return };
         let mut keys = Touched::new();
         for Made { change, .. } in made {

@@ -57,6 +57,7 @@ impl Bench {
             journal: 0,
             counters: Baselines::default(),
             model: Model::default(),
+            hands: Hands::default(),
         };
         let saving = Some(Saving { store: Store::new(dir.path(), "default"), rest });
         let (publish, servers) = mpsc::unbounded_channel();

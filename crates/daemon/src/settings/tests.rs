@@ -38,6 +38,7 @@ fn saved(interfaces: &[&str], boot: Option<&str>) -> Saved {
         journal: 0,
         counters: Baselines::default(),
         model,
+        hands: Hands::default(),
     }
 }
 

@@ -14,8 +14,10 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use xlvs_dataplane::{Baselines, ServiceBase};
-use xlvs_model::{Change, Model, ServiceKey};
+use xlvs_dataplane::ServiceBase;
+use xlvs_model::{Change, ServiceKey};
+
+use super::Saved;
 
 /// What one request changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +26,9 @@ pub(crate) struct Record {
     /// The changes that were made, in their order; refused ones are not in here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) changes: Vec<Change>,
+    /// Who made them by hand: `ipvsadm`, `xlvs`, `API`; empty for a file, or the director itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) by: String,
     /// What people's counters begin from, where that changed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) counters: BTreeMap<ServiceKey, ServiceBase>,
@@ -53,9 +58,14 @@ impl Record {
     }
 
     /// Changes the state as the request did.
-    fn replay(self, model: &mut Model, counters: &mut Baselines) -> Result<(), String> {
+    fn replay(self, saved: &mut Saved) -> Result<(), String> {
+        let counters = &mut saved.counters;
         for change in &self.changes {
-            model.apply(change).map_err(|fault| format!("a change that cannot be: {fault}"))?;
+            saved.hands.note(change, &self.by);
+            saved
+                .model
+                .apply(change)
+                .map_err(|fault| format!("a change that cannot be: {fault}"))?;
             match change {
                 Change::DeleteService { service } => drop(counters.services.remove(service)),
                 Change::Clear => counters.services.clear(),
@@ -68,11 +78,7 @@ impl Record {
 }
 
 /// Carries out a journal. The number of the last line, if that was spoiled and left out.
-pub(crate) fn replay(
-    bytes: &[u8],
-    model: &mut Model,
-    counters: &mut Baselines,
-) -> Result<Option<usize>, Spoiled> {
+pub(crate) fn replay(bytes: &[u8], saved: &mut Saved) -> Result<Option<usize>, Spoiled> {
     let mut rest = bytes;
     for line in 1.. {
         if rest.is_empty() {
@@ -89,7 +95,7 @@ pub(crate) fn replay(
         };
         let spoiled = |why: String| Spoiled { line, why };
         let record: Record = serde_json::from_slice(json).map_err(|e| spoiled(e.to_string()))?;
-        record.replay(model, counters).map_err(spoiled)?;
+        record.replay(saved).map_err(spoiled)?;
     }
     Ok(None)
 }

@@ -12,15 +12,18 @@ use std::{
 
 use tracing::warn;
 use xlvs_dataplane::Baselines;
-use xlvs_model::Model;
+use xlvs_model::{Hands, Model};
 
 use super::{Record, Saved, Store, StoreError, journal::Journal};
+
+/// What is written down of an engine, but for its counters.
+pub(crate) type State<'a> = (&'a Model, &'a Hands);
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     store: Store,
-    /// All but model and counters, which are put in when they are written.
+    /// All but the state and the counters, which are put in when they are written.
     rest: Saved,
     /// `None`: something went wrong, and only the whole state can be written.
     journal: Option<Journal>,
@@ -34,15 +37,20 @@ impl Keeper {
     pub(crate) fn new(store: Store, mut rest: Saved) -> Self {
         rest.model = Model::default();
         rest.counters = Baselines::default();
+        rest.hands = Hands::default();
         Self { store, rest, journal: None, whole: 0, writing: None }
     }
 
     /// Writes the whole state, now.
-    pub(crate) fn save(&mut self, model: &Model, counters: &Baselines) -> Result<(), StoreError> {
+    pub(crate) fn save(
+        &mut self,
+        state: State<'_>,
+        counters: &Baselines,
+    ) -> Result<(), StoreError> {
         self.finish();
         self.journal = None;
         self.rest.journal += 1;
-        self.whole = self.store.save(&self.with(model, counters))?;
+        self.whole = self.store.save(&self.with(state, counters))?;
         self.journal = Some(Journal::new(self.store.journal(self.rest.journal)));
         Ok(())
     }
@@ -51,7 +59,7 @@ impl Keeper {
     pub(crate) fn note(
         &mut self,
         record: &Record,
-        model: &Model,
+        state: State<'_>,
         counters: impl Fn() -> Baselines,
     ) -> Result<(), StoreError> {
         let appended = match &mut self.journal {
@@ -62,18 +70,19 @@ impl Keeper {
             if self.journal.take().is_some() {
                 warn!("the journal of changes cannot be written, the state is written anew: {why}");
             }
-            return self.save(model, &counters());
+            return self.save(state, &counters());
         }
         let length = self.journal.as_ref().map_or(0, Journal::len);
         if length > self.whole.max(JOURNAL_BYTES) && self.written() {
-            self.begin(self.with(model, &counters()));
+            self.begin(self.with(state, &counters()));
         }
         Ok(())
     }
 
     /// What a state file is to say.
-    fn with(&self, model: &Model, counters: &Baselines) -> Saved {
-        Saved { model: model.clone(), counters: counters.clone(), ..self.rest.clone() }
+    fn with(&self, (model, hands): State<'_>, counters: &Baselines) -> Saved {
+        let (model, hands) = (model.clone(), hands.clone());
+        Saved { model, hands, counters: counters.clone(), ..self.rest.clone() }
     }
 
     /// Begins the next journal, and writes the file that it goes on from beside.

@@ -22,6 +22,7 @@ fn saved(services: u16) -> Saved {
         journal: 0,
         counters: Baselines::default(),
         model,
+        hands: Hands::default(),
     }
 }
 

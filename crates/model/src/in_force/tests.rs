@@ -103,8 +103,8 @@ fn hands_are_remembered() {
         (
             Change::AddService { service, terms: Scheduler::Rr.into() },
             "ipvsadm",
-            [Some("ipvsadm"), None],
-            "anew",
+            [Some("ipvsadm"); 2],
+            "anew, and its servers with it",
         ),
         (
             Change::AddServer { service, server: one },
@@ -115,13 +115,15 @@ fn hands_are_remembered() {
         (
             Change::DeleteServer { service, server: one.key },
             "xlvs",
-            [Some("ipvsadm"), None],
-            "gone",
+            [Some("ipvsadm"); 2],
+            "gone, and nobody's any more",
         ),
         (Change::Clear, "ipvsadm", [None, None], "all gone"),
     ] {
         hands.note(&change, by);
         let found = [hands.of(&service, None), hands.of(&service, Some(&one.key))];
         assert_eq!(found, expected, "{why}");
+        let json = serde_json::to_string(&hands).unwrap();
+        assert_eq!(serde_json::from_str::<Hands>(&json).unwrap(), hands, "{json}");
     }
 }

@@ -29,28 +29,39 @@ struct Desk {
     keeper: Keeper,
     model: Model,
     counters: Baselines,
+    hands: Hands,
+    made: usize,
 }
 
 impl Desk {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let keeper = Keeper::new(Store::new(dir.path(), "default"), nothing());
-        let mut desk =
-            Self { dir, keeper, model: Model::default(), counters: Baselines::default() };
-        desk.keeper.save(&desk.model, &desk.counters).unwrap();
+        let Saved { model, counters, hands, .. } = nothing();
+        let mut desk = Self { dir, keeper, model, counters, hands, made: 0 };
+        desk.keeper.save((&desk.model, &desk.hands), &desk.counters).unwrap();
         desk
     }
 
     fn make(&mut self, changes: &[Change], based: Option<(u16, u64)>) -> Result<(), StoreError> {
-        let mut record = Record { changes: changes.to_vec(), ..Record::default() };
-        for change in changes {
+        // Somebody else each time.
+        let by = format!("hand {}", self.made);
+        self.made += 1;
+        let changes = changes.to_vec();
+        let mut record = Record { changes, by: by.clone(), ..Record::default() };
+        for change in &record.changes {
             self.model.apply(change).unwrap();
+            self.hands.note(change, &by);
         }
         let model = &self.model;
         self.counters.services.retain(|key, _| model.service(key).is_some());
         record.counters.extend(based.map(|(n, connections)| (key(n), base(connections))));
         self.counters.services.extend(record.counters.clone());
-        self.keeper.note(&record, &self.model, || self.counters.clone())
+        self.keeper.note(&record, (&self.model, &self.hands), || self.counters.clone())
+    }
+
+    fn state(&self) -> Whole {
+        (self.model.clone(), self.counters.clone(), self.hands.clone())
     }
 
     fn file(&self, name: &str) -> std::path::PathBuf {
@@ -76,6 +87,7 @@ fn nothing() -> Saved {
         journal: 0,
         counters: Baselines::default(),
         model: Model::default(),
+        hands: Hands::default(),
     }
 }
 
@@ -83,13 +95,20 @@ fn load(dir: &Path) -> Result<Saved, StoreError> {
     Store::new(dir, "default").load().map(Option::unwrap)
 }
 
+/// A state.
+type Whole = (Model, Baselines, Hands);
+
+fn state(saved: Saved) -> Whole {
+    (saved.model, saved.counters, saved.hands)
+}
+
 /// Changes, and for which service counters begin anew.
 type Request<'a> = (&'a [Change], Option<(u16, u64)>);
 
 /// Requests of all kinds, and the state after each.
-fn busy() -> (Desk, Vec<(Model, Baselines)>) {
+fn busy() -> (Desk, Vec<Whole>) {
     let mut desk = Desk::new();
-    let mut states = vec![(desk.model.clone(), desk.counters.clone())];
+    let mut states = vec![desk.state()];
     let requests: [Request<'_>; 6] = [
         (&[add(80), add(81), add(82)], None),
         (&[], Some((81, 7))),
@@ -100,7 +119,7 @@ fn busy() -> (Desk, Vec<(Model, Baselines)>) {
     ];
     for (changes, based) in requests {
         desk.make(changes, based).unwrap();
-        states.push((desk.model.clone(), desk.counters.clone()));
+        states.push(desk.state());
     }
     (desk, states)
 }
@@ -114,12 +133,12 @@ fn a_journal_cut_at_any_byte_makes_the_state_of_its_whole_lines() {
         fs::write(&path, &journal[..length]).unwrap();
         let whole = journal[..length].split(|byte| *byte == b'\n').count() - 1;
         let saved = load(desk.dir.path()).unwrap();
-        assert_eq!((saved.model, saved.counters), states[whole], "{length} bytes");
+        assert_eq!(state(saved), states[whole], "{length} bytes");
         // The tail as a disk may leave it whose blocks were not written yet.
         let zeroes = vec![0; journal.len() - length];
         fs::write(&path, [&journal[..length], &zeroes].concat()).unwrap();
         let saved = load(desk.dir.path()).unwrap();
-        assert_eq!((saved.model, saved.counters), states[whole], "{length} bytes, then zeroes");
+        assert_eq!(state(saved), states[whole], "{length} bytes, then zeroes");
     }
 }
 
@@ -157,11 +176,11 @@ fn the_state_file_written_anew_may_be_interrupted_anywhere() {
     desk.make(&[add(80)], Some((80, 3))).unwrap();
     let old = fs::read(desk.file("state.json")).unwrap();
     let first = fs::read(desk.file("journal.1")).unwrap();
-    desk.keeper.begin(desk.keeper.with(&desk.model, &desk.counters));
+    desk.keeper.begin(desk.keeper.with((&desk.model, &desk.hands), &desk.counters));
     desk.make(&[add(81)], None).unwrap();
     desk.keeper.finish();
-    let expected = (desk.model.clone(), desk.counters.clone());
-    let state = |desk: &Desk| load(desk.dir.path()).map(|s| (s.model, s.counters)).unwrap();
+    let expected = desk.state();
+    let state = |desk: &Desk| state(load(desk.dir.path()).unwrap());
     assert_eq!(desk.names(), ["journal.2", "state.json"]);
     assert_eq!(state(&desk), expected, "all done");
     let new = fs::read(desk.file("state.json")).unwrap();
@@ -198,7 +217,7 @@ fn a_long_journal_makes_way_for_a_new_state_file() {
     assert_eq!(saved.model, desk.model);
     // The next daemon goes on from there.
     let mut next = Keeper::new(Store::new(desk.dir.path(), "default"), saved);
-    next.save(&desk.model, &desk.counters).unwrap();
+    next.save((&desk.model, &desk.hands), &desk.counters).unwrap();
     assert_eq!(desk.names(), ["state.json"]);
     assert_eq!(load(desk.dir.path()).unwrap().model, desk.model);
 }
@@ -212,7 +231,7 @@ fn journals_that_are_not_the_states_own_are_not_read() {
     assert_eq!(load(desk.dir.path()).unwrap().model, Model::default());
     let store = Store::new(desk.dir.path(), "default");
     let mut next = Keeper::new(store, Saved { journal: 6, ..nothing() });
-    next.save(&desk.model, &desk.counters).unwrap();
+    next.save((&desk.model, &desk.hands), &desk.counters).unwrap();
     assert_eq!(desk.names(), ["state.json"], "nor may they ever be");
 }
 
