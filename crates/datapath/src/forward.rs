@@ -30,11 +30,8 @@ fn decrement_ttl<P: Packet>(p: &mut P) -> Result<(), Reason> {
 
 #[inline(always)]
 fn hop_less(ip: &mut Ipv4) {
-    let ttl = ip.ttl;
-    let less = ttl.wrapping_sub(1);
-    let delta = Delta::new().word(u16::from_ne_bytes([ttl, 0]), u16::from_ne_bytes([less, 0]));
-    ip.ttl = less;
-    ip.checksum.set_raw(delta.apply(ip.checksum.raw()));
+    ip.ttl = ip.ttl.wrapping_sub(1);
+    ip.checksum.set_raw(checksum::one_hop_less(ip.checksum.raw()));
 }
 
 /// Direct routing: other Ethernet addresses, one hop less.

@@ -62,23 +62,29 @@ impl Direction {
     pub const IN_ONLY: Self = Self(2);
 }
 
-/// What a packet says that moves a connection's state.
+/// What a packet says that moves a connection's state: a segment's flags, or that it is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event(u8);
 
 impl Event {
     /// Of a UDP datagram: nothing.
-    pub const DATAGRAM: Self = Self(5);
+    pub const DATAGRAM: Self = Self(32);
 
-    /// Of a segment with these flags: the first of RST, SYN, FIN, ACK that is set
-    /// (`tcp_state_idx`). Looked up, not compared: each branch is another way that the verifier
-    /// walks to its end.
+    /// Of a segment with these flags.
     #[inline(always)]
     pub const fn of_segment(flags: u8) -> Self {
-        Self(EVENTS[flags as usize & 31])
+        Self(flags & 31)
+    }
+
+    /// Its row in the tables. Looked up, not compared: each branch is another way that the verifier
+    /// walks to its end. And not before it is needed: most packets' states are seen without it.
+    #[inline(always)]
+    const fn row(self) -> usize {
+        EVENTS[self.0 as usize & 63] as usize & 7
     }
 }
 
+/// The first of RST, SYN, FIN, ACK that is set (`tcp_state_idx`).
 const fn event(flags: u8) -> u8 {
     if flags & RST != 0 {
         3
@@ -93,9 +99,9 @@ const fn event(flags: u8) -> u8 {
     }
 }
 
-/// [`event`] of all flags.
-static EVENTS: [u8; 32] = {
-    let mut table = [0; 32];
+/// [`event`] of all flags; a datagram's.
+static EVENTS: [u8; 64] = {
+    let mut table = [5; 64];
     let mut flags = 0;
     while flags < 32 {
         table[flags as usize] = event(flags);
@@ -115,13 +121,13 @@ pub const fn next(direction: Direction, event: Event, state: u8) -> u8 {
 #[inline(always)]
 pub const fn next_in(table: u32, direction: Direction, event: Event, state: u8) -> u8 {
     let table = &NEXT[table as usize & 1];
-    table[direction.0 as usize & 3][event.0 as usize & 7][state as usize & 15]
+    table[direction.0 as usize & 3][event.row()][state as usize & 15]
 }
 
 /// True if a packet leaves the state as it is: by one bit, for the many packets that do.
 #[inline(always)]
 pub const fn is_steady(direction: Direction, event: Event, state: u8) -> bool {
-    STEADY[direction.0 as usize & 3][event.0 as usize & 7] >> (state & 15) & 1 != 0
+    STEADY[direction.0 as usize & 3][event.row()] >> (state & 15) & 1 != 0
 }
 
 /// The states that [`NEXT`] leads back to, as bits.

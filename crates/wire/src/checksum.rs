@@ -32,6 +32,15 @@ impl Delta {
     }
 }
 
+/// The checksum of an IPv4 header after its hop count, which was not zero, has become one less: what
+/// [`Delta`] says, in less steps (RFC 1141).
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "folded")]
+pub const fn one_hop_less(checksum: u16) -> u16 {
+    let sum = checksum as u32 + u16::from_ne_bytes([1, 0]) as u32;
+    (sum + ((sum + 1) >> 16)) as u16
+}
+
 /// A sum of words; up to 65,536 fit.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sum(u32);
@@ -108,6 +117,17 @@ mod tests {
             let equal =
                 incremental == after || (incremental ^ after == 0xffff && after % 0xffff == 0);
             assert!(equal, "{incremental:04x} {after:04x}");
+        }
+    }
+
+    #[test]
+    fn one_hop_less_is_the_change_of_the_hop_count() {
+        for checksum in 0..=u16::MAX {
+            for ttl in 1..=u8::MAX {
+                let [old, new] = [ttl, ttl - 1].map(|ttl| u16::from_ne_bytes([ttl, 6]));
+                let expected = Delta::new().word(old, new).apply(checksum);
+                assert_eq!(one_hop_less(checksum), expected, "{checksum:04x}, {ttl} hops");
+            }
         }
     }
 

@@ -77,9 +77,9 @@ pub(crate) const PACKETS: &[Mutant] = &[
     ),
     mutant(
         "the hop count's change is put into the wrong half of the checksum",
-        FORWARD,
-        "u16::from_ne_bytes([ttl, 0]), u16::from_ne_bytes([less, 0])",
-        "u16::from_ne_bytes([0, ttl]), u16::from_ne_bytes([0, less])",
+        "wire/src/checksum.rs",
+        "u16::from_ne_bytes([1, 0]) as u32",
+        "u16::from_ne_bytes([0, 1]) as u32",
     ),
     mutant("a datagram without checksum gets one", FORWARD, "if old == 0 {", "if old == 1 {"),
     mutant(
