@@ -76,7 +76,7 @@ fn of_connection<P: Packet, T: Tables>(
     c: &Conn,
 ) -> Option<(Reason, u32)> {
     let word = Word(c.word.get());
-    if word.has(CONN_DEAD | CONN_TIMED) || m.ttl <= 1 || c.expires.get() <= arrival.now {
+    if word.has(CONN_DEAD | CONN_TIMED) || c.expires.get() <= arrival.now {
         return None;
     }
     if word.has(CONN_REPLY) {
@@ -96,9 +96,6 @@ fn of_connection<P: Packet, T: Tables>(
 #[inline(always)]
 pub fn newcomer<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Way {
     let Some(m) = parse_plain(p) else { return Way::Whole };
-    if m.ttl <= 1 {
-        return Way::Whole;
-    }
     let word = match admit(t, &Newcomer::of(p, t, &m, arrival, Word(0))).word() {
         Ok(word) => word,
         Err(NOT_PLAIN) => return Way::Rare,
@@ -110,8 +107,8 @@ pub fn newcomer<P: Packet, T: Tables>(p: &mut P, t: &T, arrival: &Arrival) -> Wa
     }
 }
 
-/// A whole datagram of TCP or UDP without IP options, at least as long as a TCP header needs: one
-/// comparison with the frame's end is enough.
+/// A whole datagram of TCP or UDP without IP options that may go on, at least as long as a TCP
+/// header needs: one comparison with the frame's end is enough.
 #[inline(always)]
 fn parse_plain<P: Packet>(p: &P) -> Option<Meta> {
     let tcp: &Tcp = p.at(L4)?;
@@ -121,6 +118,7 @@ fn parse_plain<P: Packet>(p: &P) -> Option<Meta> {
     let plain = eth.ethertype.get() == ETHERTYPE_IPV4
         && ip.version_ihl == 0x45
         && ip.frag.get() & IP_FRAGMENT_MASK == 0
+        && ip.ttl > 1
         && ip_len as usize >= size_of::<Ipv4>() + size_of::<Tcp>()
         && L3 + ip_len as usize <= p.len();
     if !plain {

@@ -42,13 +42,20 @@ pub(crate) fn direct<P: Packet>(p: &mut P, hop: &Hop) -> Result<Reason, Reason> 
     Ok(Reason::SentDirect)
 }
 
-/// NAT towards the server: the destination becomes `addr` and `port`.
+/// NAT towards the server: the destination becomes `addr` and `port`. With `hop`, one hop less: a
+/// sum for both.
 #[inline(always)]
-pub(crate) fn nat<P: Packet>(p: &mut P, m: &Meta, addr: u32, port: u16) -> Result<(), Reason> {
+pub(crate) fn nat<P: Packet>(
+    p: &mut P,
+    m: &Meta,
+    hop: bool,
+    addr: u32,
+    port: u16,
+) -> Result<(), Reason> {
     let ip: &mut Ipv4 = p.at_mut(L3).ok_or(Reason::Inconsistent)?;
     let delta = Delta::new().long(m.key.dst(), addr);
     ip.dst.set_raw(addr);
-    ip.checksum.set_raw(delta.apply(ip.checksum.raw()));
+    change_header(ip, delta, hop);
     let delta = delta.word(m.key.dport(), port);
     if m.key.protocol() == u32::from(PROTO_TCP) {
         let tcp: &mut Tcp = p.at_mut(m.l4).ok_or(Reason::Inconsistent)?;
@@ -62,13 +69,13 @@ pub(crate) fn nat<P: Packet>(p: &mut P, m: &Meta, addr: u32, port: u16) -> Resul
     Ok(())
 }
 
-/// NAT towards the client: the source becomes the service.
+/// NAT towards the client: the source becomes the service, and one hop less.
 #[inline(always)]
 fn nat_back<P: Packet>(p: &mut P, m: &Meta, vaddr: u32, vport: u16) -> Result<(), Reason> {
     let ip: &mut Ipv4 = p.at_mut(L3).ok_or(Reason::Inconsistent)?;
     let delta = Delta::new().long(m.key.src(), vaddr);
     ip.src.set_raw(vaddr);
-    ip.checksum.set_raw(delta.apply(ip.checksum.raw()));
+    change_header(ip, delta, true);
     let delta = delta.word(m.key.sport(), vport);
     if m.key.protocol() == u32::from(PROTO_TCP) {
         let tcp: &mut Tcp = p.at_mut(m.l4).ok_or(Reason::Inconsistent)?;
@@ -80,6 +87,13 @@ fn nat_back<P: Packet>(p: &mut P, m: &Meta, vaddr: u32, vport: u16) -> Result<()
         udp.checksum.set_raw(udp_checksum(udp.checksum.raw(), delta));
     }
     Ok(())
+}
+
+#[inline(always)]
+fn change_header(ip: &mut Ipv4, delta: Delta, hop: bool) {
+    ip.ttl = ip.ttl.wrapping_sub(u8::from(hop));
+    let delta = if hop { delta.hop() } else { delta };
+    ip.checksum.set_raw(delta.apply(ip.checksum.raw()));
 }
 
 /// Zero says "no checksum" and stays; a computed zero is sent as all ones (RFC 768).
@@ -102,8 +116,7 @@ pub(crate) fn nat_to<P: Packet>(
     port: u16,
 ) -> Result<Reason, Reason> {
     set_macs(p, &hop.macs)?;
-    decrement_ttl(p)?;
-    nat(p, m, addr, port)?;
+    nat(p, m, true, addr, port)?;
     Ok(Reason::SentNat)
 }
 
@@ -128,7 +141,6 @@ pub(crate) fn nat_reply<P: Packet>(p: &mut P, m: &Meta, back: &Back) -> Result<R
     let eth: &mut Eth = p.at_mut(0).ok_or(Reason::Inconsistent)?;
     eth.dst.set_u64(back.dmac);
     eth.src.set(&back.smac);
-    decrement_ttl(p)?;
     nat_back(p, m, back.vaddr, back.vport)?;
     Ok(Reason::SentNatReply)
 }

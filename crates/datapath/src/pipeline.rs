@@ -434,7 +434,7 @@ pub(crate) fn send<P: Packet, T: Tables>(
         if method != METHOD_MASQ {
             return Ok((Reason::LocalDirect, arrival.ifindex));
         }
-        forward::nat(p, m, dest.addr, port)?;
+        forward::nat(p, m, false, dest.addr, port)?;
         return Ok((Reason::LocalNat, arrival.ifindex));
     }
     if m.ttl <= 1 {

@@ -78,8 +78,14 @@ pub(crate) const PACKETS: &[Mutant] = &[
     mutant(
         "the hop count's change is put into the wrong half of the checksum",
         "wire/src/checksum.rs",
-        "u16::from_ne_bytes([1, 0]) as u32",
-        "u16::from_ne_bytes([0, 1]) as u32",
+        "checksum as u32 + u16::from_ne_bytes([1, 0])",
+        "checksum as u32 + u16::from_ne_bytes([0, 1])",
+    ),
+    mutant(
+        "the same of a packet whose address changes, too",
+        "wire/src/checksum.rs",
+        "u16::MAX as u32 - u16::from_ne_bytes([1, 0])",
+        "u16::MAX as u32 - u16::from_ne_bytes([0, 1])",
     ),
     mutant("a datagram without checksum gets one", FORWARD, "if old == 0 {", "if old == 1 {"),
     mutant(
@@ -140,8 +146,8 @@ pub(crate) const PACKETS: &[Mutant] = &[
     mutant(
         "the short way: what has expired or is being removed goes on",
         FAST,
-        "if word.has(CONN_DEAD | CONN_TIMED) || m.ttl <= 1 || c.expires.get() <= arrival.now {",
-        "if m.ttl <= 1 {",
+        "if word.has(CONN_DEAD | CONN_TIMED) || c.expires.get() <= arrival.now {",
+        "if word.has(CONN_DEAD) && word.has(CONN_TIMED) {",
     ),
     mutant(
         "the short way: a fragment's ports are read",
