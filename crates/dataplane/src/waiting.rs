@@ -3,9 +3,10 @@
 //! What a client of such a server sends becomes a reset to either side, where packets are
 //! ([`Dest::is_in_service`](xlvs_datapath::tables::Dest::is_in_service)). Who only waits for an
 //! answer sends nothing, so it is made to: the daemon sends it a
-//! [`question`](xlvs_datapath::reset::question). Here is who is asked and when: the connections are
-//! walked in bounded pieces, as soon as a server is down and then once a second for as long as that
-//! leaves fewer, since a question may get lost, and hosts answer only so many in a second.
+//! [`question`]. Here is who is asked and when: the connections are walked in bounded pieces, as soon
+//! as a server is down and then once a second for as long as that leaves fewer, since a question may
+//! get lost, and hosts answer only so many in a second. Each walk that leaves no fewer doubles the
+//! time to the next one.
 
 use std::{
     collections::BTreeMap,
@@ -47,8 +48,6 @@ pub(crate) struct Asking {
     /// Servers by slot whose clients are reset.
     servers: BTreeMap<u32, Server>,
     walk: Option<Walk>,
-    /// When the next walk may begin.
-    next: u64,
     /// Kept for its room.
     seen: Vec<(ConnKey, Conn)>,
 }
@@ -64,6 +63,8 @@ struct Server {
     least: Option<usize>,
     /// Walks in a row that met no fewer.
     vain: u32,
+    /// When the next walk may begin.
+    next: u64,
 }
 
 /// Where a walk stands.
@@ -78,7 +79,7 @@ impl Server {
     }
 
     /// A walk is over.
-    fn note(&mut self) {
+    fn note(&mut self, now: u64) {
         if !std::mem::take(&mut self.is_walked) {
             return;
         }
@@ -86,6 +87,7 @@ impl Server {
         let fewer = self.least.is_none_or(|least| met < least);
         self.vain = if fewer { 0 } else { self.vain + 1 };
         self.least = Some(self.least.map_or(met, |least| least.min(met)));
+        self.next = now + (BETWEEN_NS << self.vain);
     }
 }
 
@@ -121,8 +123,7 @@ impl Asking {
             self.walk = Some(walk);
             if walk.cursor.is_none() {
                 self.walk = None;
-                self.servers.values_mut().for_each(Server::note);
-                self.next = now + BETWEEN_NS;
+                self.servers.values_mut().for_each(|server| server.note(now));
                 break;
             }
             if waiting.len() >= PIECE {
@@ -134,10 +135,9 @@ impl Asking {
 
     /// The beginning of a walk: at once for a server that none was for, else when it is time.
     fn begin(&mut self, now: u64) -> Option<Walk> {
-        let is_time = now >= self.next;
         let mut is_due = false;
         for server in self.servers.values_mut() {
-            server.is_walked = server.least.is_none() || is_time && !server.is_done();
+            server.is_walked = server.least.is_none() || now >= server.next && !server.is_done();
             is_due |= server.is_walked;
         }
         is_due.then_some(Walk { cursor: None })
@@ -171,8 +171,8 @@ const PIECE: usize = 4096;
 const PIECES: usize = 8;
 /// Between walks: hosts answer twice a second at most (Linux: `tcp_invalid_ratelimit`).
 const BETWEEN_NS: u64 = 1_000_000_000;
-/// After so many walks in a row that left no fewer clients, they are given up.
-const VAIN_WALKS: u32 = 3;
+/// After so many walks in a row that left no fewer clients, they are given up: two minutes.
+const VAIN_WALKS: u32 = 6;
 
 #[cfg(test)]
 mod tests;

@@ -38,8 +38,8 @@ impl Delta {
     }
 }
 
-/// The checksum of an IPv4 header after its hop count, which was not zero, has become one less: what
-/// [`Delta`] says, in less steps (RFC 1141).
+/// The checksum of an IPv4 header after its hop count, which was not zero, has become one less:
+/// what [`Delta`] says, in fewer steps (RFC 1141).
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "folded")]
 pub const fn one_hop_less(checksum: u16) -> u16 {
