@@ -12,39 +12,12 @@ mod keywords;
 mod lines;
 mod lower;
 mod read;
-mod render;
-mod report;
-mod source;
-mod suggest;
 mod tree;
 mod words;
 
-use serde::Serialize;
-use xlvs_model::{
-    Service,
-    health::{Globals, SslClient, VirtualServer},
-    vrrp::Vrrp,
-};
-
 pub use keywords::reference;
-pub use report::{Diagnostic, Location, Report, Severity};
-pub use source::{Host, Limits};
 
-/// What a file asks for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Config {
-    /// `global_defs`, but for VRRP.
-    pub globals: Globals,
-    /// `SSL`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ssl: Option<SslClient>,
-    /// Every service with its servers as written, in the order of the file.
-    pub services: Vec<Service>,
-    /// What is checked: each `virtual_server` with its checks.
-    pub virtual_servers: Vec<VirtualServer>,
-    /// The VRRP half.
-    pub vrrp: Vrrp,
-}
+pub use crate::{Config, Diagnostic, Host, Limits, Location, Report, Severity};
 
 /// Reads a file and all that it includes. With errors in the report, the configuration is what
 /// could be made of the rest, and must not be put in force.

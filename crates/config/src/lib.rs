@@ -1,8 +1,19 @@
-//! What people write, turned into the model: command lines of `ipvsadm`, and `keepalived.conf`.
+//! What people write, turned into the model: command lines of `ipvsadm`, and configuration files.
 //!
 //! Pure: names and files are looked up through what the caller brings ([`ipvsadm::Resolver`],
-//! [`keepalived::Host`]), and nothing here prints, exits or talks to a director.
+//! [`Host`]), and nothing here prints, exits or talks to a director.
 #![forbid(unsafe_code)]
 
+mod file;
+mod format;
 pub mod ipvsadm;
 pub mod keepalived;
+mod render;
+mod report;
+mod source;
+mod suggest;
+
+pub use file::{Config, load, load_as};
+pub use format::Format;
+pub use report::{Diagnostic, Location, Report, Severity};
+pub use source::{Host, Limits};

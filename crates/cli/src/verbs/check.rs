@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde::Serialize;
-use xlvs_config::keepalived::{Config, Diagnostic, Report, Severity, load};
+use xlvs_config::{Config, Diagnostic, Report, Severity, load};
 use xlvs_daemon::ThisHost;
 
 use crate::output::{self, Format, Output};

@@ -10,7 +10,7 @@ mod definitions;
 mod pattern;
 mod sequence;
 
-use super::{
+use crate::{
     report::Report,
     source::{File, Host, Limits, Place, Span, Text},
 };

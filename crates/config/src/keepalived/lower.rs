@@ -21,10 +21,9 @@ use super::{
     Config,
     keywords::{Keyword, Status, Within},
     read::{self, Known},
-    report::Report,
-    source::Span,
     tree::Directive,
 };
+use crate::{report::Report, source::Span};
 use group::Group;
 
 /// What is known while lowering.

@@ -9,12 +9,10 @@ use xlvs_model::{
 
 use super::{
     keywords::{self, Keyword, Status, Takes, Within},
-    report::Report,
-    source::Span,
-    suggest::nearest,
     tree::Directive,
     words::{self, Word},
 };
+use crate::{report::Report, source::Span, suggest::nearest};
 
 /// A directive that the table knows, with its value.
 pub(super) struct Known<'a> {

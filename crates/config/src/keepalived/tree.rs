@@ -2,9 +2,9 @@
 
 use super::{
     lines::Lines,
-    source::{Span, Text},
     words::{self, Word},
 };
+use crate::source::{Span, Text};
 
 /// A line, and its block if it has one.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 //! keepalived reads a line in two ways: plainly (`"..."` is one word, nothing is escaped), and for
 //! commands and texts with quotes of both kinds, glued parts and escapes as a shell has them.
 
-use super::source::{Span, Text, is_blank};
+use crate::source::{Span, Text, is_blank};
 
 /// A word and where it stands, with its quotes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ pub(super) fn quoted(line: &Text) -> Result<Vec<Word>, (Span, &'static str)> {
 
 /// A text of one word split as a command: `"/bin/check 'a b'"`.
 pub(super) fn command(text: &str) -> Result<Vec<String>, &'static str> {
-    let line = Text::at(text.as_bytes(), super::source::Place { file: 0, offset: 0 });
+    let line = Text::at(text.as_bytes(), crate::source::Place { file: 0, offset: 0 });
     let words = quoted(&line).map_err(|(_, why)| why)?;
     Ok(words.into_iter().map(|word| word.text).collect())
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use xlvs_config::keepalived::{self, Config, Severity};
+use xlvs_config::{Config, Diagnostic, Severity};
 use xlvs_model::{Change, InForce, health::Globals};
 
 use super::host::{self, ThisHost};
@@ -33,9 +33,9 @@ pub(crate) struct Broken {
 pub(crate) fn load(path: &Path, config_id: Option<&str>) -> Result<Loaded, Broken> {
     let host = ThisHost::new(config_id.map(ToOwned::to_owned));
     let file = path.to_string_lossy().into_owned();
-    let (config, report) = keepalived::load(&file, &host);
+    let (config, report) = xlvs_config::load(&file, &host);
     let text = report.render(false);
-    let line = |d: &keepalived::Diagnostic| match &d.place {
+    let line = |d: &Diagnostic| match &d.place {
         Some(place) => format!("{}:{}: {}", place.file, place.line, d.message),
         None => d.message.clone(),
     };

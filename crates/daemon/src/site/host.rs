@@ -2,7 +2,7 @@
 
 use std::{collections::hash_map::RandomState, fs, hash::BuildHasher};
 
-use xlvs_config::keepalived::Host;
+use xlvs_config::Host;
 
 /// This host, for reading a configuration.
 #[derive(Debug)]

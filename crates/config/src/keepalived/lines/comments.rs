@@ -1,6 +1,6 @@
 //! Comments, and blanks at both ends (keepalived's `decomment`).
 
-use crate::keepalived::{
+use crate::{
     report::Report,
     source::{Text, is_blank},
 };

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::keepalived::source::{Host, Text};
+use crate::source::{Host, Text};
 
 /// All definitions so far.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Patterns of `include`, as `glob(3)` has them: `*`, `?`, `[a-z]`, and `{a,b}`.
 
-use crate::keepalived::source::Host;
+use crate::source::Host;
 
 /// The files that a pattern matches, sorted within each part in braces. A pattern without
 /// wildcards is a path: that there is no such file shows when it is opened.

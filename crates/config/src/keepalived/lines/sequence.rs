@@ -5,7 +5,7 @@ use super::{
     NOWHERE,
     definitions::{Definitions, Replaced},
 };
-use crate::keepalived::source::{Host, Text};
+use crate::source::{Host, Text};
 
 /// What is left of a sequence.
 pub(super) struct Sequence {

@@ -7,9 +7,9 @@ use xlvs_model::Family;
 use super::Lower;
 use crate::keepalived::{
     read::{Known, number},
-    source::Span,
     tree::Directive,
 };
+use crate::source::Span;
 
 /// A group, and where it stands.
 pub(super) struct Group {

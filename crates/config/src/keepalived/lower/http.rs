@@ -6,8 +6,8 @@ use super::{Lower, check::Drafted};
 use crate::keepalived::{
     keywords::Within,
     read::{self, Known, number},
-    suggest::nearest,
 };
+use crate::suggest::nearest;
 
 impl Lower<'_> {
     pub(super) fn http(&mut self, known: &Known<'_>, tls: bool) -> Option<Drafted> {

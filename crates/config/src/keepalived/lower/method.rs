@@ -3,10 +3,8 @@
 use xlvs_model::{Method, Tunnel, TunnelChecksum};
 
 use super::Lower;
-use crate::keepalived::{
-    read::{Known, number},
-    suggest::nearest,
-};
+use crate::keepalived::read::{Known, number};
+use crate::suggest::nearest;
 
 /// A method, and the kind of tunnel.
 pub(super) type Way = (Method, Tunnel);

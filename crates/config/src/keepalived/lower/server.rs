@@ -16,8 +16,8 @@ use super::{
 use crate::keepalived::{
     keywords::Within,
     read::{self, Known},
-    source::Span,
 };
+use crate::source::Span;
 
 /// A server as it is written.
 pub(super) struct ServerDraft {

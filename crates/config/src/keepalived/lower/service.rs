@@ -19,9 +19,8 @@ use super::{
 use crate::keepalived::{
     keywords::{self, Within},
     read::{self, Known},
-    source::Span,
-    suggest::nearest,
 };
+use crate::{source::Span, suggest::nearest};
 
 /// What a `virtual_server` is of.
 struct Of {

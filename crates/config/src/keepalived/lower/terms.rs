@@ -8,11 +8,8 @@ use xlvs_model::{
 };
 
 use super::{Lower, method::Way};
-use crate::keepalived::{
-    read::{Known, number},
-    source::Span,
-    suggest::nearest,
-};
+use crate::keepalived::read::{Known, number};
+use crate::{source::Span, suggest::nearest};
 
 /// The words of a `virtual_server`.
 #[derive(Default)]

@@ -12,10 +12,9 @@ use super::{Lower, title};
 use crate::keepalived::{
     keywords::{Takes, Within},
     read::{self, Known, number},
-    report::Report,
-    suggest::nearest,
     tree::Directive,
 };
+use crate::{report::Report, suggest::nearest};
 
 /// All keywords of a block as options, in their order.
 pub(super) fn options(known: &[Known<'_>], report: &mut Report) -> Options {

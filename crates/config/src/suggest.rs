@@ -1,7 +1,7 @@
 //! "Did you mean".
 
 /// The candidate that is nearest to a word, if it is near enough to be meant.
-pub(super) fn nearest<'a>(
+pub(crate) fn nearest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
