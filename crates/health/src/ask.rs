@@ -100,7 +100,9 @@ impl Ask {
     pub fn key(&self) -> String {
         let Self { kind, target, socket, timeout, via, .. } = self;
         match kind {
-            Kind::Misc(_) | Kind::File(_) | Kind::Bfd(_) => format!("{kind:?}"),
+            Kind::Misc(_) | Kind::File(_) | Kind::Bfd(_) | Kind::Output(_) | Kind::External(_) => {
+                format!("{kind:?}")
+            }
             _ => format!("{kind:?} {target} {socket:?} {timeout:?} {via:?}"),
         }
     }
@@ -122,9 +124,19 @@ impl Ask {
             Kind::Ping => format!("{word} {}", self.target.ip()),
             Kind::File(file) => format!("{word} {}", file.track_file),
             Kind::Bfd(bfd) => format!("{word} {}", bfd.name),
-            Kind::Tcp | Kind::Smtp(_) | Kind::Dns(_) | Kind::Udp(_) => {
-                format!("{word} {}", self.target)
+            Kind::Output(output) => format!("{word} {}", output.script),
+            Kind::External(external) => format!("{word} {}", external.program),
+            Kind::Service(service) => {
+                format!("{word} {} {}", service.service.name(), self.target)
             }
+            Kind::Tcp
+            | Kind::Smtp(_)
+            | Kind::Dns(_)
+            | Kind::Udp(_)
+            | Kind::Syn
+            | Kind::Talk(_)
+            | Kind::Grpc(_)
+            | Kind::Agent(_) => format!("{word} {}", self.target),
         }
     }
 
@@ -141,7 +153,14 @@ impl Ask {
             | Kind::Udp(_)
             | Kind::Ping
             | Kind::File(_)
-            | Kind::Bfd(_) => Manner::Plain,
+            | Kind::Bfd(_)
+            | Kind::Syn
+            | Kind::Talk(_)
+            | Kind::Output(_)
+            | Kind::Service(_)
+            | Kind::External(_)
+            | Kind::Grpc(_)
+            | Kind::Agent(_) => Manner::Plain,
         }
     }
 }
@@ -168,7 +187,7 @@ impl Pace {
             retry_after: common.delay_before_retry.max(SHORTEST),
             warmup: common.warmup,
             alpha: common.alpha,
-            rise: 1,
+            rise: common.rise,
         }
     }
 }

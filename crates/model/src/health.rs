@@ -10,6 +10,8 @@ mod globals;
 mod http;
 mod probe;
 mod script;
+mod takeover;
+mod talk;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +22,10 @@ pub use probe::{
     BfdCheck, DnsCheck, DnsType, FileCheck, MiscCheck, ReplyByte, SmtpCheck, SmtpHost, UdpCheck,
 };
 pub use script::{Origin, Script, ScriptUser};
+pub use takeover::{ActiveAddress, Alert, Failover, Ldirectord, LoadMonitor, Piranha};
+pub use talk::{
+    AgentCheck, Expect, ExternalCheck, GrpcCheck, OutputCheck, ServiceCheck, TalkCheck, Talks,
+};
 
 use crate::{Server, ServerKey, ServiceKey, is_default};
 
@@ -76,6 +82,25 @@ pub struct VirtualServer {
     /// What its servers and their checks inherit, as written.
     #[serde(skip_serializing_if = "is_default")]
     pub inherited: Inherited,
+    /// Its address, where a file says on which interface (Piranha's `address = VIP eth0:1`): it is
+    /// there while this director is active.
+    #[serde(skip_serializing_if = "is_default")]
+    pub active_address: Option<ActiveAddress>,
+    /// `load_monitor`: servers' weights follow their loads.
+    #[serde(skip_serializing_if = "is_default")]
+    pub load_monitor: Option<LoadMonitor>,
+    /// Mails that differ from everybody's.
+    #[serde(skip_serializing_if = "is_default")]
+    pub alert: Option<Alert>,
+    /// ldirectord's `cleanstop` of this service; none: as everywhere.
+    #[serde(skip_serializing_if = "is_default")]
+    pub clean_stop: Option<bool>,
+    /// ldirectord's `monitorfile`: each check is written to it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub monitor_file: Option<String>,
+    /// ldirectord's `comment`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub comment: Option<String>,
     /// Its servers, in the order of the file.
     pub servers: Vec<RealServer>,
 }
@@ -99,6 +124,12 @@ impl Default for VirtualServer {
             snmp_name: None,
             sorry_server: None,
             inherited: Inherited::default(),
+            active_address: None,
+            load_monitor: None,
+            alert: None,
+            clean_stop: None,
+            monitor_file: None,
+            comment: None,
             servers: Vec::new(),
         }
     }

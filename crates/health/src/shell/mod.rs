@@ -224,7 +224,16 @@ async fn question(ask: &Ask, url: usize, context: &Context) -> Outcome {
         Kind::Dns(check) => other::dns(ask, check).await,
         Kind::Udp(check) => other::udp(ask, check).await,
         Kind::File(check) => other::file(check).await,
-        Kind::Bfd(_) => Outcome::Unasked(format!("xlvs does not do {} yet", ask.kind.keyword())),
+        Kind::Bfd(_)
+        | Kind::Syn
+        | Kind::Talk(_)
+        | Kind::Output(_)
+        | Kind::Service(_)
+        | Kind::External(_)
+        | Kind::Grpc(_)
+        | Kind::Agent(_) => {
+            Outcome::Unasked(format!("xlvs does not do {} yet", ask.kind.keyword()))
+        }
     }
 }
 

@@ -5,7 +5,8 @@ use std::{net::IpAddr, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BfdCheck, DnsCheck, FileCheck, HttpCheck, MiscCheck, Origin, SmtpCheck, UdpCheck, seconds,
+    AgentCheck, BfdCheck, DnsCheck, ExternalCheck, FileCheck, GrpcCheck, HttpCheck, MiscCheck,
+    Origin, OutputCheck, ServiceCheck, SmtpCheck, TalkCheck, UdpCheck, seconds,
 };
 use crate::is_default;
 
@@ -45,10 +46,24 @@ pub enum Kind {
     File(FileCheck),
     /// `BFD_CHECK`: the state of a BFD session.
     Bfd(BfdCheck),
+    /// A half-open TCP connection: a SYN, and the answer to it.
+    Syn,
+    /// Piranha's `send` and `expect`.
+    Talk(TalkCheck),
+    /// Piranha's `send_program`.
+    Output(OutputCheck),
+    /// ldirectord's `negotiate`.
+    Service(ServiceCheck),
+    /// ldirectord's `external-perl`.
+    External(ExternalCheck),
+    /// gRPC's health checking.
+    Grpc(GrpcCheck),
+    /// `HAProxy`'s agent.
+    Agent(AgentCheck),
 }
 
 impl Kind {
-    /// keepalived's keyword.
+    /// keepalived's keyword, or one in its manner.
     pub const fn keyword(&self) -> &'static str {
         match self {
             Self::Tcp => "TCP_CHECK",
@@ -61,6 +76,13 @@ impl Kind {
             Self::Ping => "PING_CHECK",
             Self::File(_) => "FILE_CHECK",
             Self::Bfd(_) => "BFD_CHECK",
+            Self::Syn => "SYN_CHECK",
+            Self::Talk(_) => "TALK_CHECK",
+            Self::Output(_) => "OUTPUT_CHECK",
+            Self::Service(_) => "SERVICE_CHECK",
+            Self::External(_) => "EXTERNAL_CHECK",
+            Self::Grpc(_) => "GRPC_CHECK",
+            Self::Agent(_) => "AGENT_CHECK",
         }
     }
 }
@@ -107,6 +129,10 @@ pub struct Common {
     /// `alpha`: counts as failed until it was good once.
     #[serde(skip_serializing_if = "is_default")]
     pub alpha: bool,
+    /// So many good checks in a row before a server that was down is up again (Piranha's `reentry`
+    /// by its `timeout`); default 1. The first good check ever is enough.
+    #[serde(skip_serializing_if = "is_once")]
+    pub rise: u32,
     /// `log_all_failures`: also those that a retry may mend. The global
     /// `checker_log_all_failures` is resolved.
     #[serde(skip_serializing_if = "is_default")]
@@ -128,6 +154,7 @@ impl Default for Common {
             warmup: Duration::from_mins(1),
             delay_loop: Duration::from_mins(1),
             alpha: false,
+            rise: 1,
             log_all_failures: false,
         }
     }
@@ -155,4 +182,9 @@ pub struct Inherited {
     /// `alpha`.
     #[serde(skip_serializing_if = "is_default")]
     pub alpha: Option<bool>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_once(rise: &u32) -> bool {
+    *rise == 1
 }

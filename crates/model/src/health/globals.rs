@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Script, ScriptUser, seconds};
+use super::{Ldirectord, Piranha, Script, ScriptUser, seconds};
 use crate::{SyncDaemon, Timeouts, is_default};
 
 /// Settings of the whole.
@@ -55,6 +55,12 @@ pub struct Globals {
     /// `lvs_sync_daemon`: both roles without an instance, else the one that follows from it.
     #[serde(skip_serializing_if = "is_default")]
     pub sync: Option<SyncWith>,
+    /// What an `lvs.cf` says of the pair of directors.
+    #[serde(skip_serializing_if = "is_default")]
+    pub piranha: Option<Box<Piranha>>,
+    /// What an `ldirectord.cf` says of ldirectord itself.
+    #[serde(skip_serializing_if = "is_default")]
+    pub ldirectord: Option<Box<Ldirectord>>,
 }
 
 impl Default for Globals {
@@ -75,6 +81,8 @@ impl Default for Globals {
             flush: false,
             flush_on_stop: None,
             sync: None,
+            piranha: None,
+            ldirectord: None,
         }
     }
 }
