@@ -152,7 +152,7 @@ impl fmt::Display for Actor {
 /// whose id is `seq`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// Counts events since the daemon's start, from 1.
+    /// Counts events, from 1; goes on over a restart of the daemon as far as events are kept.
     pub seq: u64,
     /// When, in milliseconds of Unix time.
     pub at_ms: u64,

@@ -17,6 +17,7 @@ pub mod dialogue;
 mod effect;
 mod history;
 mod life;
+mod memory;
 mod outcome;
 mod quorum;
 pub mod script;
@@ -32,10 +33,12 @@ pub use self::{
     effect::{Alert, Effect, Event, Occasion, Run},
     history::{Entry, HISTORY, History},
     life::{Change, Life, Manner, Pace, Step},
+    memory::Verdict,
     outcome::{Fault, Good, Outcome, Stage, Weight},
     quorum::{Quorate, Threshold, Turn},
     view::{CheckView, LastView, ServerView, ServiceView, Snapshot},
 };
 
-/// A moment: the time since the engine began.
+/// A moment, by a clock that only goes on. The shell's begins with the time of Unix, so that what
+/// was found before the engine began has its moment, too.
 pub type Moment = Duration;

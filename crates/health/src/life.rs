@@ -99,6 +99,11 @@ impl Life {
         }
     }
 
+    /// Of which it is known what answers made of it, before the daemon began.
+    pub(crate) const fn known(up: bool, pace: &Pace) -> Self {
+        Self { up, has_run: true, tries: 0, ..Self::new(pace) }
+    }
+
     /// It counts as good.
     pub const fn is_up(&self) -> bool {
         self.up

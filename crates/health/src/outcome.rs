@@ -2,6 +2,7 @@
 
 use std::{fmt, mem::discriminant, time::Duration};
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// The end of one dialogue.
@@ -66,7 +67,8 @@ pub struct Good {
 }
 
 /// What a good answer asks of the server's weight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Weight {
     /// This weight (`misc_dynamic`).
     Be(u32),
@@ -161,6 +163,14 @@ pub enum Fault {
     /// A program cannot be run.
     #[error("cannot be run: {0}")]
     CannotRun(String),
+    /// What the last daemon found.
+    #[error("{what}")]
+    Before {
+        /// In its words.
+        what: String,
+        /// The code in it.
+        code: Option<u16>,
+    },
 }
 
 impl Fault {
@@ -169,7 +179,7 @@ impl Fault {
         match self {
             Self::Status(code) => Some(*code),
             Self::Exit(code) => Some(*code as u16),
-            Self::Answered { code, .. } => *code,
+            Self::Answered { code, .. } | Self::Before { code, .. } => *code,
             _ => None,
         }
     }

@@ -69,7 +69,7 @@ pub struct CheckView {
 }
 
 /// The last answer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastView {
     /// In a sentence.
     pub text: String,

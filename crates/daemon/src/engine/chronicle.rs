@@ -11,6 +11,8 @@ use tracing::info;
 use xlvs_api::{Actor, Event, EventKind};
 use xlvs_model::{ServerKey, ServiceKey};
 
+use super::Engine;
+
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct News {
@@ -70,6 +72,27 @@ impl Chronicle {
         self.live.send(event).unwrap_or_default();
     }
 
+    /// What an earlier daemon told comes first; the numbers go on from there.
+    fn remember(&mut self, before: Vec<Event>) {
+        let Some(shift) = before.last().map(|event| event.seq) else { return };
+        let renumbered = |event: &Arc<Event>| Event {
+            seq: event.seq.saturating_add(shift),
+            ..(**event).clone()
+        };
+        let own: Vec<Event> = self.known.iter().map(renumbered).collect();
+        let mut last = 0;
+        // A file that somebody edited must not break the order that look-ups rely on.
+        let in_order = before.into_iter().filter(|event| {
+            let fits = event.seq > last && event.seq <= shift;
+            last = if fits { event.seq } else { last };
+            fits
+        });
+        self.known = in_order.chain(own).map(Arc::new).collect();
+        let surplus = self.known.len().saturating_sub(MAX_KNOWN);
+        self.known.drain(..surplus);
+        self.last = self.last.saturating_add(shift);
+    }
+
     /// At most `limit` of those after this one, the newest, in their order.
     pub(super) fn after(&self, seq: u64, limit: usize) -> Vec<Arc<Event>> {
         let first = self.known.partition_point(|event| event.seq <= seq);
@@ -96,6 +119,13 @@ impl Chronicle {
     /// Those to come.
     pub(super) fn listen(&self) -> broadcast::Receiver<Arc<Event>> {
         self.live.subscribe()
+    }
+}
+
+impl Engine {
+    /// Takes up the last events of the daemon before this one.
+    pub(crate) fn remember(&mut self, before: Vec<Event>) {
+        self.chronicle.remember(before);
     }
 }
 
@@ -161,5 +191,37 @@ mod tests {
         assert_eq!((about.len(), about[0], about[19]), (20, 600, 2500));
         assert_eq!(chronicle.counts()[&EventKind::Check], 25);
         assert!(listener.try_recv().is_err(), "it is too far behind, and is told so");
+    }
+
+    #[test]
+    fn an_earlier_daemons_events_come_first() {
+        let mut before = Chronicle::default();
+        for n in 1..=5 {
+            before.tell(n, None, News::of(EventKind::Change, format!("before {n}")));
+        }
+        let mut kept: Vec<Event> =
+            before.after(2, usize::MAX).iter().map(|e| (**e).clone()).collect();
+        // Somebody edited the file.
+        kept.insert(0, Event { seq: 9, ..kept[0].clone() });
+        let mut chronicle = Chronicle::default();
+        chronicle.tell(6, None, News::of(EventKind::Director, "started"));
+        chronicle.remember(kept);
+        chronicle.tell(7, None, News::of(EventKind::Change, "after"));
+        let told: Vec<(u64, u64, String)> = chronicle
+            .after(0, usize::MAX)
+            .iter()
+            .map(|event| (event.seq, event.at_ms, event.message.clone()))
+            .collect();
+        let expected = [
+            (3, 3, "before 3"),
+            (4, 4, "before 4"),
+            (5, 5, "before 5"),
+            (6, 6, "started"),
+            (7, 7, "after"),
+        ];
+        assert_eq!(told, expected.map(|(seq, at, text)| (seq, at, text.to_owned())));
+        assert_eq!(chronicle.counts()[&EventKind::Change], 1, "counters begin with the daemon");
+        chronicle.remember(Vec::new());
+        assert_eq!(chronicle.after(0, usize::MAX).len(), 5, "nothing was kept");
     }
 }

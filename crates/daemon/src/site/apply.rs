@@ -60,6 +60,7 @@ impl Runner {
     /// The file of the daemon's start, or the one that was in force when the last daemon ended.
     /// What that one had not confirmed is taken back first.
     pub(crate) async fn begin(&mut self, loaded: Option<Loaded>) -> Result<(), String> {
+        self.recall().await;
         if let Some(before) = self.record.before.take() {
             warn!("a file that was applied for a time was not confirmed: it is taken back");
             let by = Actor::default();
@@ -257,6 +258,7 @@ impl Runner {
         }
         self.errands = errands;
         self.loaded = new;
+        self.memory.changed = true;
         self.perform(rest).await;
         self.perform(late).await;
         taken

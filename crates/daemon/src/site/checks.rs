@@ -68,13 +68,13 @@ fn own_port(service: ServiceKey, mut server: ServerKey) -> ServerKey {
 }
 
 /// Two clocks at one moment.
-struct Clock {
-    now: Moment,
-    now_ms: u64,
+pub(super) struct Clock {
+    pub(super) now: Moment,
+    pub(super) now_ms: u64,
 }
 
 impl Clock {
-    fn unix_ms(&self, at: Moment) -> u64 {
+    pub(super) fn unix_ms(&self, at: Moment) -> u64 {
         let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
         if at >= self.now {
             self.now_ms.saturating_add(ms(at.saturating_sub(self.now)))

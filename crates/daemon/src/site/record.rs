@@ -2,7 +2,8 @@
 //! services are the file's, and what waited to be confirmed.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -57,21 +58,27 @@ impl RecordFile {
 
     /// Keeps it. A disk that takes nothing is told of: the file is in force all the same.
     pub(crate) fn save(&self, record: &Record) {
-        if let Err(e) = self.write(record) {
+        if let Err(e) = write_whole(&self.0, record) {
             warn!("cannot write {}: {e}", self.0.display());
         }
     }
 
-    fn write(&self, record: &Record) -> io::Result<()> {
-        let folder = self.0.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder)?;
-        let beside = self.0.with_extension("json.new");
-        let file = fs::File::create(&beside)?;
-        serde_json::to_writer(io::BufWriter::new(&file), record)?;
-        file.sync_all()?;
-        fs::rename(&beside, &self.0)?;
-        fs::File::open(folder)?.sync_all()
+    /// Another file of the same instance.
+    pub(super) fn beside(&self, name: &str) -> PathBuf {
+        self.0.with_file_name(name)
     }
+}
+
+/// Replaces a file: after a crash it is the old one or the new one.
+pub(super) fn write_whole(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let fresh = path.with_extension("json.new");
+    let mut file = fs::File::create(&fresh)?;
+    file.write_all(&serde_json::to_vec(value)?)?;
+    file.sync_all()?;
+    fs::rename(&fresh, path)?;
+    fs::File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

@@ -232,3 +232,72 @@ async fn everything_knows_its_owner() {
 fn bench_server(host: u8) -> Server {
     Server::new(format!("10.0.1.{host}:80").parse().unwrap(), xlvs_model::Method::Masq, 1)
 }
+
+/// A server that does not answer, found so by one daemon: the next one knows it from the start.
+#[tokio::test]
+async fn the_next_daemon_knows_what_checks_found_and_what_happened() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("k.conf");
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = socket.local_addr().unwrap().port();
+    // Nobody listens there any more.
+    drop(socket);
+    let terms = "delay_loop 1\n connect_timeout 1\n retry 0\n warmup";
+    let text = |warmup: u32| {
+        format!(
+            "virtual_server 10.0.0.1 80 {{\n lvs_sched rr\n lvs_method NAT\n protocol TCP\n \
+             real_server 127.0.0.1 {port} {{\n TCP_CHECK {{\n {terms} {warmup}\n }}\n }}\n}}\n"
+        )
+    };
+    let start = |warmup: u32| {
+        fs::write(&path, text(warmup)).unwrap();
+        let record = Some(RecordFile::new(folder.path(), "default"));
+        let options = Options { config: Some(path.clone()), record, ..Options::default() };
+        let (publish, shifts) = queue::unbounded_channel();
+        let (wishes, granted) = queue::channel(4);
+        let plane = Box::new(Fake::default());
+        let engine = Engine::start(plane, Model::default(), Vec::new(), None, publish, wishes);
+        let (engine, _) = Owner::start(engine.unwrap(), Duration::from_mins(1)).unwrap();
+        let (site, runner) = Site::new(engine.clone(), options);
+        (site, runner, engine, (shifts, granted))
+    };
+    let state = async |engine: &Owner<Engine>| {
+        let found = engine.ask(|e| e.servers(&ServerFilter::default())).await.unwrap().unwrap();
+        found[0].server.state()
+    };
+    let (site, mut runner, engine, _queues) = start(0);
+    runner.begin(Some(load(&path, None).unwrap())).await.unwrap();
+    tokio::spawn(runner.run());
+    let down = async {
+        while state(&engine).await != State::Down {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), down).await.expect("it is found down");
+    let events = engine.ask(|e| e.events(0, 100)).await.unwrap();
+    let went = events.iter().find(|e| e.kind == EventKind::Check).unwrap().clone();
+    site.stop().await;
+
+    // The next one asks in an hour for the first time.
+    let (site, mut runner, engine, _queues) = start(3600);
+    runner.begin(Some(load(&path, None).unwrap())).await.unwrap();
+    assert_eq!(state(&engine).await, State::Down, "from the start");
+    tokio::spawn(runner.run());
+    site.refresh().await;
+    let checks = Box::new(site.checks());
+    let found = engine
+        .ask(|e| {
+            e.set_checks(checks);
+            e.servers(&ServerFilter::default())
+        })
+        .await;
+    let shown = found.unwrap().unwrap().remove(0);
+    let [check] = &shown.checks[..] else { panic!("one check: {shown:?}") };
+    assert_eq!(check.results[0].result, "connection refused");
+    assert!(check.since_ms.unwrap() <= went.at_ms + 50, "{check:?} {went:?}");
+    let events = engine.ask(|e| e.events(0, 100)).await.unwrap();
+    assert!(events.contains(&went), "{went:?} is remembered: {events:?}");
+    assert!(events.iter().map(|e| e.seq).is_sorted(), "one row of numbers");
+    let started = events.iter().filter(|e| e.message.starts_with("started")).count();
+    assert_eq!(started, 2, "of both daemons: {events:?}");
+}

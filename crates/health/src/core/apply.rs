@@ -12,7 +12,7 @@ use xlvs_model::{
 };
 
 use super::{Core, Probe, ProbeId, Server, Service, User, resolve};
-use crate::{Ask, Config, Effect, History, Life, Moment, Pace, Quorate};
+use crate::{Ask, Config, Effect, History, Life, Moment, Pace, Quorate, memory::Memory};
 
 impl Core {
     /// Puts new terms into force.
@@ -42,6 +42,10 @@ impl Core {
         self.forget_unused();
         for (at, fresh) in begun.into_iter().enumerate() {
             self.begin(at, &fresh, now, effects);
+        }
+        if !self.probes.is_empty() {
+            // Whatever comes later begins anew.
+            self.memory = Memory::default();
         }
     }
 
@@ -73,9 +77,11 @@ impl Core {
             }
             fresh.push(old.is_none());
             let up = probes.iter().all(|id| self.probes.get(id).is_none_or(|p| p.life.is_up()));
+            let since = probes.iter().filter_map(|id| self.probes.get(id)).map(|p| p.since).max();
+            let since = since.unwrap_or(now);
             servers.push(match old {
                 Some(old) => Server { terms: real.clone(), probes, ..old },
-                None => Server { terms: real.clone(), up, since: now, told: None, probes },
+                None => Server { terms: real.clone(), up, since, told: None, probes },
             });
         }
         for gone in &before.servers {
@@ -208,6 +214,11 @@ impl Core {
             probe.weight = old.weight;
             let soonest = if old.asked.is_some() { now + probe.pace.interval } else { old.next };
             probe.next = soonest.min(now + probe.pace.interval);
+        } else if let Some(verdict) = self.memory.recall(&probe.ask_key) {
+            probe.life = verdict.life(&probe.pace);
+            probe.history = verdict.history();
+            probe.since = verdict.since;
+            probe.weight = verdict.weight;
         }
         let next = probe.next;
         self.probes.insert(id, probe);

@@ -21,7 +21,7 @@ use xlvs_model::{
 
 use crate::{
     Ask, Change, Config, Effect, Event, History, Life, Manner, Moment, Occasion, Outcome, Pace,
-    Quorate, Weight,
+    Quorate, Verdict, Weight, memory::Memory,
 };
 
 /// A question, by its number.
@@ -48,6 +48,8 @@ pub struct Core {
     by_key: HashMap<String, ProbeId>,
     clock: BinaryHeap<Reverse<(Moment, ProbeId, u32)>>,
     suspended: HashSet<ServiceKey>,
+    /// What the last daemon knew.
+    memory: Memory,
     asking: usize,
     next_id: u64,
     random: u64,
@@ -112,10 +114,17 @@ impl Core {
             by_key: HashMap::new(),
             clock: BinaryHeap::new(),
             suspended: HashSet::new(),
+            memory: Memory::default(),
             asking: 0,
             next_id: 0,
             random: seed,
         }
+    }
+
+    /// What the last daemon knew, for the first terms that come with checks.
+    pub fn recall(&mut self, verdicts: Vec<Verdict>, now: Moment) {
+        let verdicts = verdicts.into_iter().map(|verdict| verdict.until(now));
+        self.memory = Memory::of(verdicts.collect());
     }
 
     /// The terms that are in force.

@@ -3,13 +3,28 @@
 use xlvs_model::Quorum;
 
 use super::{Core, Probe, User};
-use crate::{CheckView, LastView, Moment, ServerView, ServiceView, Snapshot};
+use crate::{
+    CheckView, LastView, Moment, ServerView, ServiceView, Snapshot, Verdict, memory::digest,
+};
 
 impl Core {
     /// All that is known.
     pub fn snapshot(&self, now: Moment) -> Snapshot {
         let services = (0..self.services.len()).map(|at| self.service_view(at)).collect();
         Snapshot { now, services, asking: self.asking, probes: self.probes.len() }
+    }
+
+    /// What is to be kept over a restart: of each check that was answered, what was made of it.
+    pub fn verdicts(&self) -> Vec<Verdict> {
+        let answered = self.probes.values().filter(|probe| probe.life.has_run());
+        let verdict = |probe: &Probe| Verdict {
+            key: digest(&probe.ask_key),
+            up: probe.life.is_up(),
+            since: probe.since,
+            weight: probe.weight,
+            last: last(probe),
+        };
+        answered.map(verdict).collect()
     }
 
     fn service_view(&self, at: usize) -> ServiceView {
@@ -49,14 +64,18 @@ fn check(probe: &Probe) -> CheckView {
         since: probe.since,
         next: probe.asked.is_none().then_some(probe.next),
         tries: probe.life.tries(),
-        last: probe.history.last().map(|entry| LastView {
-            text: entry.outcome.to_string(),
-            good: entry.outcome.is_good(),
-            code: entry.outcome.code(),
-            latency: entry.latency,
-            at: entry.last,
-        }),
+        last: last(probe),
         history: probe.history.entries().cloned().collect(),
         shared_by: probe.users.len(),
     }
+}
+
+fn last(probe: &Probe) -> Option<LastView> {
+    probe.history.last().map(|entry| LastView {
+        text: entry.outcome.to_string(),
+        good: entry.outcome.is_good(),
+        code: entry.outcome.code(),
+        latency: entry.latency,
+        at: entry.last,
+    })
 }

@@ -544,3 +544,75 @@ fn turned(effect: &Effect) -> Option<((ServiceKey, ServerKey), bool)> {
         _ => None,
     }
 }
+
+/// A restart of the daemon: another core takes up what this one knew.
+#[test]
+fn what_was_known_is_known_after_a_restart() {
+    let alpha = |check: Check| Check { common: Common { alpha: true, ..check.common }, ..check };
+    let terms = || {
+        config(vec![service(vec![
+            server(1, 1, vec![tcp()]),
+            server(2, 1, vec![tcp()]),
+            server(3, 2, vec![alpha(misc("weigh"))]),
+        ])])
+    };
+    let answer = |ask: &Ask| match ask.name().as_str() {
+        "TCP_CHECK 10.0.1.2:80" => Outcome::Bad(Fault::Refused),
+        "MISC_CHECK weigh" => Outcome::Good(Good { code: Some(7), weight: Some(Weight::Be(5)) }),
+        _ => Outcome::GOOD,
+    };
+    let (mut before, _) = World::new(terms());
+    before.step(answer);
+    let verdicts = before.core.verdicts();
+    assert_eq!(verdicts.iter().filter(|verdict| verdict.up).count(), 2);
+
+    let mut after = World { core: Core::new(2), now: s(1000) };
+    after.core.recall(verdicts.clone(), after.now);
+    let effects = after.apply(terms());
+    let expected =
+        ["10.0.1.1 up", "10.0.1.2 down", "10.0.1.3 up weight 5", "quorum holds", "run quorum-up"];
+    let found: Vec<&str> =
+        effects.iter().map(String::as_str).filter(|e| !e.starts_with("mail")).collect();
+    assert_eq!(found, expected, "as it was, before anything was asked");
+    let shown = after.core.snapshot(after.now);
+    let down = &shown.services[0].servers[1];
+    assert_eq!(down.health.cause, "TCP_CHECK 10.0.1.2:80: connection refused");
+    assert_eq!((down.since, down.checks[0].since), (s(0), s(0)), "since it went down");
+    assert_eq!(after.core.verdicts(), verdicts, "and known for the next restart");
+
+    // Its retries are those of a check that is known.
+    let (_, effects) = after.step(answer);
+    assert_eq!(effects, [""; 0], "nothing new");
+    let effects = after.good();
+    assert!(effects.contains(&"run up2".to_owned()), "{effects:?}");
+}
+
+#[test]
+fn another_question_begins_anew_after_a_restart() {
+    let (mut before, _) = World::new(config(vec![service(vec![server(1, 1, vec![tcp()])])]));
+    before.step(|_| Outcome::Bad(Fault::Refused));
+    let verdicts = before.core.verdicts();
+    assert!(!verdicts[0].up);
+    let alpha = Check { common: Common { alpha: true, ..tcp().common }, ..tcp() };
+    let slower = Check { common: Common { delay_loop: s(60), ..tcp().common }, ..tcp() };
+    for (server, expected, why) in [
+        (server(1, 1, vec![tcp()]), "10.0.1.1 down", "the same"),
+        (server(1, 1, vec![slower]), "10.0.1.1 down", "asked less often, as at a reload"),
+        (server(2, 1, vec![tcp()]), "10.0.1.2 up", "another address"),
+        (server(1, 1, vec![misc("ask")]), "10.0.1.1 up", "another check"),
+        (server(2, 1, vec![alpha]), "10.0.1.2 down", "another address, with alpha"),
+    ] {
+        let mut after = World { core: Core::new(2), now: s(1000) };
+        after.core.recall(verdicts.clone(), after.now);
+        assert_eq!(after.apply(config(Vec::new())), [""; 0], "no checks yet");
+        let effects = after.apply(config(vec![service(vec![server])]));
+        assert_eq!(effects[0], expected, "{why}");
+    }
+    // What comes later is new: nobody looked at it meanwhile.
+    let mut after = World { core: Core::new(2), now: s(1000) };
+    after.core.recall(verdicts, after.now);
+    after.apply(config(vec![service(vec![server(3, 1, vec![tcp()])])]));
+    let later = vec![server(1, 1, vec![tcp()]), server(3, 1, vec![tcp()])];
+    let effects = after.apply(config(vec![service(later)]));
+    assert!(effects.contains(&"10.0.1.1 up".to_owned()), "{effects:?}");
+}

@@ -83,38 +83,52 @@ impl Http {
     }
 
     fn read_head(&mut self) -> Option<Outcome> {
-        let mut fields = [httparse::EMPTY_HEADER; FIELDS];
-        let mut response = httparse::Response::new(&mut fields);
-        let parsed = lenient().parse_response(&mut response, &self.head);
-        let length = match parsed {
-            Ok(httparse::Status::Complete(length)) => length,
-            Ok(httparse::Status::Partial) if self.head.len() < HEAD_LIMIT => return None,
-            Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
-                return Some(Outcome::Bad(Fault::LongHead(HEAD_LIMIT)));
-            }
-            Err(fault) => return Some(Outcome::Bad(Fault::NotHttp(fault.to_string()))),
+        let (status, framing) = match self.take_head() {
+            Ok(head) => head?,
+            Err(fault) => return Some(Outcome::Bad(fault)),
         };
-        let status = response.code.unwrap_or(0);
-        let framing = framing(response.headers);
-        let rest = self.head.split_off(length);
-        self.head = Vec::new();
-        self.look_at = 1;
-        if (100..200).contains(&status) && status != 101 && !self.page.url.takes_status(status) {
-            // An interim answer: the one that counts follows.
-            return if rest.is_empty() { None } else { self.feed(&rest) };
+        let rest = std::mem::take(&mut self.head);
+        let mut judge = Judge::new(Arc::clone(&self.page), status);
+        // The status first, however the body is framed and wherever TCP cut it.
+        if let Some(outcome) = judge.body(&[]) {
+            return Some(outcome);
         }
-        let judge = Judge::new(Arc::clone(&self.page), status);
-        let left = match framing {
-            _ if status == 204 || status == 304 || status < 200 => Some(0),
-            Framing::Chunked => {
-                self.stage = Stage::Chunked(judge.with_framing(), Chunks::default());
-                return self.feed(&rest);
-            }
-            Framing::Length(length) => Some(length),
-            Framing::UntilClose => None,
+        self.stage = match framing {
+            _ if status == 204 || status == 304 || status < 200 => Stage::Plain(judge, Some(0)),
+            Framing::Chunked => Stage::Chunked(judge.with_framing(), Chunks::default()),
+            Framing::Length(length) => Stage::Plain(judge, Some(length)),
+            Framing::UntilClose => Stage::Plain(judge, None),
         };
-        self.stage = Stage::Plain(judge, left);
         self.feed(&rest)
+    }
+
+    /// Takes the head of the answer that counts off the bytes that came, as soon as it is whole,
+    /// with any interim answers before it. A loop: a server may send thousands of these at once.
+    fn take_head(&mut self) -> Result<Option<(u16, Framing)>, Fault> {
+        let mut taken = 0;
+        let found = loop {
+            let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+            let mut response = httparse::Response::new(&mut fields);
+            let head = &self.head[taken..];
+            match lenient().parse_response(&mut response, head) {
+                Ok(httparse::Status::Complete(length)) => taken += length,
+                Ok(httparse::Status::Partial) if head.len() < HEAD_LIMIT => break None,
+                Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
+                    return Err(Fault::LongHead(HEAD_LIMIT));
+                }
+                Err(fault) => return Err(Fault::NotHttp(fault.to_string())),
+            }
+            let status = response.code.unwrap_or(0);
+            let interim = (100..200).contains(&status) && status != 101;
+            if !interim || self.page.url.takes_status(status) {
+                break Some((status, framing(response.headers)));
+            }
+        };
+        if taken > 0 {
+            self.head.drain(..taken);
+            self.look_at = (self.head.len() * 2).max(1);
+        }
+        Ok(found)
     }
 }
 

@@ -14,7 +14,7 @@ mod tls;
 
 use std::{
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use tokio::{
@@ -25,7 +25,7 @@ use tokio::{
 use tracing::error;
 use xlvs_model::{ServiceKey, health::Kind};
 
-use crate::{Ask, Config, Core, Effect, Moment, Outcome, ProbeId, Snapshot, Start};
+use crate::{Ask, Config, Core, Effect, Moment, Outcome, ProbeId, Snapshot, Start, Verdict};
 
 pub use self::errands::Errands;
 
@@ -47,6 +47,8 @@ enum Command {
     Apply(Box<Config>, oneshot::Sender<()>),
     Suspend(ServiceKey, bool),
     Snapshot(oneshot::Sender<Snapshot>),
+    Recall(Vec<Verdict>),
+    Verdicts(oneshot::Sender<(Moment, Vec<Verdict>)>),
     Stop,
 }
 
@@ -77,6 +79,18 @@ impl Engine {
         answer.await.ok()
     }
 
+    /// What the last daemon knew; before the first terms. Its moments are of Unix time.
+    pub async fn recall(&self, verdicts: Vec<Verdict>) {
+        let _ = self.commands.send(Command::Recall(verdicts)).await;
+    }
+
+    /// What is to be kept over a restart, and the moment of now; none when the engine has ended.
+    pub async fn verdicts(&self) -> Option<(Moment, Vec<Verdict>)> {
+        let (sender, answer) = oneshot::channel();
+        self.commands.send(Command::Verdicts(sender)).await.ok()?;
+        answer.await.ok()
+    }
+
     /// Ends the engine; the last effects (`omega`) come before the runner returns.
     pub async fn stop(&self) {
         let _ = self.commands.send(Command::Stop).await;
@@ -89,7 +103,7 @@ impl Runner {
     pub async fn run(mut self, effects: mpsc::Sender<Vec<Effect>>) {
         let mut state = State::new(self.seed);
         loop {
-            let wake = state.core.next_wake().map(|at| state.began + at);
+            let wake = state.core.next_wake().map(|at| state.instant(at));
             let command = tokio::select! {
                 command = self.commands.recv() => Some(command.unwrap_or(Command::Stop)),
                 Some(joined) = state.asking.join_next() => {
@@ -110,6 +124,13 @@ impl Runner {
                 Some(Command::Suspend(service, on)) => state.core.suspend(service, on),
                 Some(Command::Snapshot(answer)) => {
                     let _ = answer.send(state.core.snapshot(state.now()));
+                }
+                Some(Command::Recall(verdicts)) => {
+                    let now = state.now();
+                    state.core.recall(verdicts, now);
+                }
+                Some(Command::Verdicts(answer)) => {
+                    let _ = answer.send((state.now(), state.core.verdicts()));
                 }
                 Some(Command::Stop) => {
                     state.core.stop(&mut state.effects);
@@ -135,6 +156,8 @@ impl Runner {
 struct State {
     core: Core,
     began: Instant,
+    /// The moment that this was.
+    epoch: Moment,
     context: Arc<Context>,
     asking: JoinSet<Answer>,
     starts: Vec<Start>,
@@ -159,6 +182,7 @@ impl State {
         Self {
             core: Core::new(seed),
             began: Instant::now(),
+            epoch: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
             context: Arc::new(Context::new(&Config::default())),
             asking: JoinSet::new(),
             starts: Vec::new(),
@@ -167,7 +191,11 @@ impl State {
     }
 
     fn now(&self) -> Moment {
-        self.began.elapsed()
+        self.epoch + self.began.elapsed()
+    }
+
+    fn instant(&self, at: Moment) -> Instant {
+        self.began + at.saturating_sub(self.epoch)
     }
 
     fn apply(&mut self, config: Config) {

@@ -93,6 +93,27 @@ fn heads_and_statuses() {
     }
 }
 
+/// Found by fuzzing: an answer whose status is not wanted and whose framing is broken was the one
+/// or the other, by where TCP cut it.
+#[test]
+fn an_unwanted_status_is_told_however_broken_the_body_is() {
+    let odd = page(None, None, &[(404, 404)]);
+    let answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\0zz\r\n";
+    check(&odd, answer, &Outcome::Bad(Fault::Status(200)), false, "the status comes first");
+}
+
+/// A server that sends interim answers by the thousand overran the stack, a frame for each.
+#[test]
+fn interim_answers_without_end_cost_no_stack() {
+    let any = page(None, None, &[]);
+    let mut answer = b"HTTP/1.1 100 \n\n".repeat(200_000);
+    assert_eq!(ask(&any, &answer, 16 << 10).0, Outcome::Bad(Fault::Silent), "none that counts");
+    answer.extend_from_slice(b"HTTP/1.1 204 No\r\n\r\n");
+    for piece in [1000, 16 << 10, usize::MAX] {
+        assert_eq!(ask(&any, &answer, piece), (good(204), false), "by {piece}");
+    }
+}
+
 #[test]
 fn digests() {
     let hello = page(Some(HELLO), None, &[]);
