@@ -213,6 +213,7 @@ impl ServerView {
             upper: self.upper,
             lower: self.lower,
             tunnel: self.tunnel,
+            leaving: false,
         }
     }
 }

@@ -538,6 +538,10 @@ pub const DEST_KEEPS_PORT: u8 = 0x08;
 /// side, so that those who only wait need but be made to say something.
 pub const DEST_RESET: u8 = 0x10;
 
+/// [`Dest::flags`]: it leaves its service as soon as its connections are over, and templates no
+/// longer lead to it.
+pub const DEST_LEAVING: u8 = 0x20;
+
 /// [`Hop::kind`]: nobody answers yet.
 pub const HOP_UNKNOWN: u16 = 0;
 /// [`Hop::kind`]: to a neighbour.

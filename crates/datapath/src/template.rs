@@ -11,8 +11,8 @@ use crate::{
     policy::POLICY_EXPIRE_TEMPLATE,
     sip::{CALL, CALL_NUMBER},
     tables::{
-        CONN_DEAD, CONN_TEMPLATE, Conn, ConnKey, DEST_QUIESCED, Dest, MARK_PROTOCOL, Service,
-        ServiceKey, Settings, Word,
+        CONN_DEAD, CONN_TEMPLATE, Conn, ConnKey, DEST_LEAVING, DEST_QUIESCED, Dest, MARK_PROTOCOL,
+        Service, ServiceKey, Settings, Word,
     },
 };
 
@@ -105,7 +105,8 @@ impl Template {
         }
         let Some(dest) = t.dest(word.dest()) else { return 0 };
         let quiesced = s.policy.has(POLICY_EXPIRE_TEMPLATE) && dest.flags & DEST_QUIESCED != 0;
-        if !dest.is_in_service() || quiesced { 0 } else { word.0 }
+        let leaves = quiesced || dest.flags & DEST_LEAVING != 0;
+        if !dest.is_in_service() || leaves { 0 } else { word.0 }
     }
 
     /// Puts it in, or gives the one that leads nowhere another life.

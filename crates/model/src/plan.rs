@@ -182,6 +182,9 @@ fn edited(old: &Server, new: &Server) -> String {
     if old.tunnel != new.tunnel {
         what.push("another kind of tunnel".to_owned());
     }
+    if old.leaving != new.leaving {
+        what.push(if new.leaving { "it leaves" } else { "it stays" }.to_owned());
+    }
     what.join(", ")
 }
 

@@ -87,11 +87,15 @@ pub struct Server {
     /// The kind of tunnel, for [`Method::Tunnel`].
     #[serde(default, skip_serializing_if = "is_default")]
     pub tunnel: Tunnel,
+    /// It left the file that it was written in, and stays without weight until its connections are
+    /// over: no client is kept on it, whatever its service does for clients otherwise.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub leaving: bool,
 }
 
 impl Server {
     /// A server without thresholds; a tunnel is IP in IP.
     pub const fn new(key: ServerKey, method: Method, weight: u32) -> Self {
-        Self { key, method, weight, upper: 0, lower: 0, tunnel: Tunnel::Ipip }
+        Self { key, method, weight, upper: 0, lower: 0, tunnel: Tunnel::Ipip, leaving: false }
     }
 }

@@ -105,6 +105,7 @@ impl Flags {
             upper: self.upper.unwrap_or(old.upper),
             lower: self.lower.unwrap_or(old.lower),
             tunnel,
+            leaving: false,
         })
     }
 }

@@ -5,7 +5,7 @@ use xlvs_datapath::{
     policy::{POLICY_EXPIRE_TEMPLATE, network_mask},
     state,
     tables::{
-        CONN_DEAD, CONN_TEMPLATE, ConnKey, DEST_AVAILABLE, DEST_QUIESCED, DEST_RESET,
+        CONN_DEAD, CONN_TEMPLATE, ConnKey, DEST_AVAILABLE, DEST_LEAVING, DEST_QUIESCED, DEST_RESET,
         SERVICE_PERSISTENT, SETTING_ALL_PORTS, Word,
     },
     template::{ASSURED, TEMPLATE_PROTOCOL},
@@ -126,6 +126,7 @@ fn over() -> Vec<Row> {
     let own = template();
     let expiring = |given: Given| given.asking(|policy| policy.flags |= POLICY_EXPIRE_TEMPLATE);
     let quiesced = || with(given(32), own, 1, 100, 0).but(|g| g.dests[1].flags |= DEST_QUIESCED);
+    let leaving = quiesced().but(|g| g.dests[1].flags |= DEST_LEAVING);
     let removed = with(given(32), own, 1, 100, 5).but(|g| g.dests[1].flags &= !DEST_AVAILABLE);
     let down = with(given(32), own, 1, 100, 0).but(|g| g.dests[1].flags |= DEST_RESET);
     let anew = [Then::Slot(own, 0), Then::Controls(own, 1), Then::Entries(2)];
@@ -142,6 +143,7 @@ fn over() -> Vec<Row> {
             expiring(with(given(32), own, 1, 100, 0).but(|g| g.dests[0].flags |= DEST_QUIESCED)),
             1,
         ),
+        goes("one that is leaving keeps nobody", leaving, 0).then(anew.clone()),
         goes("a removed server keeps nobody", removed, 0).then(anew.clone()),
         goes("nor does one that is down and resets its clients", down, 0).then(anew),
     ]

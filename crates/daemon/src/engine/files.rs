@@ -91,7 +91,7 @@ impl Engine {
                 if stays || !self.effective.standing(&self.model, key, server).listed {
                     continue;
                 }
-                let server = Server { weight: 0, ..*server };
+                let server = Server { weight: 0, leaving: true, ..*server };
                 new.servers.push(server);
                 going.push((*key, server));
             }

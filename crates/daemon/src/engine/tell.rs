@@ -119,8 +119,9 @@ fn terms(server: &Server) -> String {
 
 fn edited(new: &Server, old: Option<Server>) -> String {
     match old {
-        Some(old) if (Server { weight: new.weight, ..old }) == *new => {
-            format!("weight {} -> {}", old.weight, new.weight)
+        Some(old) if (Server { weight: new.weight, leaving: new.leaving, ..old }) == *new => {
+            let why = if new.leaving { ": it leaves the file" } else { "" };
+            format!("weight {} -> {}{why}", old.weight, new.weight)
         }
         _ => format!("edited, {}", terms(new)),
     }

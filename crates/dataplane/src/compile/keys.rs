@@ -153,9 +153,10 @@ pub(crate) fn dest(key: &DestKey, server: &Server, keeps_clients: bool) -> Dest 
     }
 }
 
-/// The flag of a server that gets no new connections.
+/// The flags of a server that gets no new connections.
 pub(crate) const fn quiesced(server: &Server) -> u8 {
-    if server.weight == 0 { tables::DEST_QUIESCED } else { 0 }
+    let leaving = if server.leaving { tables::DEST_LEAVING } else { 0 };
+    if server.weight == 0 { tables::DEST_QUIESCED | leaving } else { leaving }
 }
 
 /// A slot that nobody has.

@@ -1,7 +1,7 @@
 //! The servers of a service: a destination for each, with its method, its thresholds and its share.
 
 use xlvs_datapath::tables::{
-    DEST_AVAILABLE, DEST_QUIESCED, DEST_RESET, Dest, SERVICE_PERSISTENT, ServiceKey,
+    DEST_AVAILABLE, DEST_LEAVING, DEST_QUIESCED, DEST_RESET, Dest, SERVICE_PERSISTENT, ServiceKey,
 };
 use xlvs_model::{Server, ServerKey};
 
@@ -63,7 +63,8 @@ impl Compiler {
     fn edit(&mut self, slot: u32, server: &Server, resets: bool, writes: &mut Vec<Write>) -> bool {
         let Some(entry) = self.slots.get(slot) else { return false };
         let old = entry.dest;
-        let gone = if resets { DEST_QUIESCED } else { DEST_QUIESCED | DEST_RESET };
+        let shunned = DEST_QUIESCED | DEST_LEAVING;
+        let gone = if resets { shunned } else { shunned | DEST_RESET };
         let new = Dest {
             method: keys::method_number(server.method),
             flags: old.flags & !gone | DEST_AVAILABLE | keys::quiesced(server),

@@ -106,6 +106,7 @@ impl Line {
             upper: self.upper,
             lower: self.lower,
             tunnel: self.tunnel(),
+            leaving: false,
         };
         Command::Change(if self.verb == Verb::AddServer {
             Change::AddServer { service, server }

@@ -67,6 +67,7 @@ impl ServerDraft {
             upper: self.upper,
             lower: self.lower,
             tunnel,
+            leaving: false,
         }
     }
 }
