@@ -227,9 +227,16 @@ fn reloads_lose_no_request_and_a_broken_file_changes_nothing() {
     kept.await_list("it to be put right", &format!("{}=1 {}=1", all[0], all[2]));
 }
 
-/// The site's own file: a firewall mark, and a script whose exit code is the weight.
+/// The files of a site's two directors: a firewall mark each, and a script whose exit code is the
+/// weight.
 #[test]
 fn a_sites_own_file_with_its_script() {
+    for (mark, text) in SITE {
+        a_mark_and_a_script(mark, text);
+    }
+}
+
+fn a_mark_and_a_script(mark: &str, text: &str) {
     let row = direct_routing();
     let all: Vec<_> = addresses(row.first, 3).collect();
     let folder = std::env::temp_dir().join(format!("xlvs-keepalived-{}", std::process::id()));
@@ -245,12 +252,14 @@ fn a_sites_own_file_with_its_script() {
     }
     say(0, 0);
     say(1, 0);
-    let text = SITE
+    let text = text
         .replace("192.168.1.213", &all[0].to_string())
         .replace("192.168.1.233", &all[1].to_string())
         .replace("/etc/keepalived/check_slave.pl", &script.to_string_lossy())
         .replace("delay_loop 10", "delay_loop 1");
     let Some(kept) = Kept::start(row, &text, "") else { return };
+    let list = kept.site.xlvs("director", "ipvsadm -Ln");
+    assert!(list.contains(&format!("FWM  {mark} rr")), "{list}");
     for (codes, expected, why) in [
         ([0, 0], [Some(1), Some(1)], "exit 0: as written"),
         ([0, 1], [Some(1), None], "exit 1: out"),
@@ -274,5 +283,8 @@ fn a_sites_own_file_with_its_script() {
 const NAMES: [&str; 3] = ["rs1", "rs2", "rs3"];
 /// Enough to be under way for seconds.
 const REQUESTS: usize = 6_000;
-/// A real site's file, as it is.
-const SITE: &str = include_str!("golden/keepalived/director1.conf");
+/// A real site's files, as they are, with the marks that they balance.
+const SITE: [(&str, &str); 2] = [
+    ("3", include_str!("golden/keepalived/director1.conf")),
+    ("4", include_str!("golden/keepalived/director2.conf")),
+];
