@@ -4,6 +4,7 @@
 
 mod against;
 mod batch;
+mod checks;
 mod frames;
 mod live;
 mod object;
@@ -39,7 +40,7 @@ Usage: cargo xtask bench [--gate] [--smoke] [--rounds N] [--markdown] [--only PA
   --smoke      few packets and flows: only that everything runs
   --rounds N   rounds of which the median is taken (7)
   --markdown   the table as Markdown
-  --only PART  hot, new, many, sweep, live or scale
+  --only PART  hot, new, many, checks, sweep, live or scale
   --against PROGRAM
                established flows beside those of another build of xlvs-bench, rounds taking turns
 
@@ -76,6 +77,11 @@ fn main() -> ExitCode {
 
 /// False: a bound does not hold.
 fn run() -> Result<bool> {
+    let mut words = std::env::args().skip(1);
+    if words.next().as_deref() == Some(checks::CHILD) {
+        println!("{}", checks::child(&words.next().unwrap_or_default())?);
+        return Ok(true);
+    }
     let Some(args) = parse()? else {
         print!("{HELP}");
         return Ok(true);
@@ -127,13 +133,15 @@ fn parse() -> Result<Option<Args>> {
 }
 
 fn measure_all(effort: &Effort, args: &Args) -> Result<Report> {
+    // Before this process stays on one core.
+    let checks = if args.wants("checks") { Some(checks::measure(args.smoke)?) } else { None };
     let world = World::build()?;
     let ifindex = world.ifindex;
     world.enter(|| {
         pin()?;
         let verified = Object::load(1, ifindex)?.verified()?;
         let (flows, rounds) = (effort.flows, effort.rounds);
-        let mut report = Report { flows, rounds, verified, ..Report::default() };
+        let mut report = Report { flows, rounds, verified, checks, ..Report::default() };
         if args.wants("hot") {
             report.hot = scenarios::hot(ifindex, effort)?;
         }

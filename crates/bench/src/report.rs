@@ -3,6 +3,7 @@
 use std::{fmt::Write as _, fs, process::Command};
 
 use crate::{
+    checks,
     live::Live,
     rounds::{Timing, ratio},
     scenarios::{BARE, BARE_ONE, BARE_TWO, DIRECT, EMPTY, NAT, NO_MATCH, REFERENCE, REPLY, TUNNEL},
@@ -22,6 +23,7 @@ pub(crate) struct Report {
     pub(crate) verified: Vec<u32>,
     pub(crate) swept: Vec<Swept>,
     pub(crate) live: Option<Result<Live, String>>,
+    pub(crate) checks: Option<checks::Load>,
 }
 
 /// How a table is drawn.
@@ -65,6 +67,11 @@ impl Report {
             many(0, "many flows: DR, of bare look-ups", DIRECT),
             many(1, "many flows: NAT to the server, of bare look-ups", NAT),
             many(2, "many flows: tunnel, of bare look-ups", TUNNEL),
+            Bound {
+                what: "checks of 2,000 servers each second, of a core",
+                ratio: self.checks.map_or(f64::NAN, |load| load.cores),
+                limit: checks::LIMIT,
+            },
         ]
     }
 
@@ -133,6 +140,13 @@ impl Report {
                 format!("sweep: expiring {} entries, {way:?}", swept.entries),
                 format!("{} ms", swept.expire.as_millis()),
                 "in BPF".to_owned(),
+            );
+        }
+        if let Some(load) = &self.checks {
+            line(
+                format!("checks of {} servers each second, half of them by digest", load.servers),
+                format!("{:.2} core", load.cores),
+                format!("{:.0} answers a second", load.rate),
             );
         }
         match &self.live {
