@@ -9,6 +9,7 @@ mod churn;
 mod ci;
 mod dist;
 mod ebpf;
+mod failures;
 mod guest;
 mod kernels;
 mod rings;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Some("bench") => bench::run(rest),
         Some("churn") => churn::run(rest),
         Some("ebpf") => ebpf::run(rest),
+        Some("failures") => failures::run(rest),
         Some("kernels") => kernels::run(rest),
         Some("verify") => verify::run(rest),
         Some("tidy") => tidy::run(rest),
@@ -66,6 +68,9 @@ cargo xtask VERB
                       ns per packet
   churn [--seed N | --seeds A..B] [--operations N] [--kernel 6.1|6.12] [--keep FOLDER]
                       random scripts through a real IPVS (--oracle PROGRAM) and through ours
+  failures [--check] [--kernel 6.1|6.12]
+                      a script of failures through a real keepalived (--oracle PROGRAM); --check:
+                      is what it leaves what was recorded?
   dist [--check] [--program PATH]
                       the release build as an archive, a .deb and an .rpm; --check: try them
   tools RING|ci       install the programs that a ring or CI needs
