@@ -10,6 +10,7 @@ mod ci;
 mod dist;
 mod ebpf;
 mod failures;
+mod fuzz;
 mod guest;
 mod kernels;
 mod rings;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Some("bench") => bench::run(rest),
         Some("churn") => churn::run(rest),
         Some("ebpf") => ebpf::run(rest),
+        Some("fuzz") => fuzz::run(rest),
         Some("failures") => failures::run(rest),
         Some("kernels") => kernels::run(rest),
         Some("verify") => verify::run(rest),
@@ -68,6 +70,9 @@ cargo xtask VERB
                       ns per packet
   churn [--seed N | --seeds A..B] [--operations N] [--kernel 6.1|6.12] [--keep FOLDER]
                       random scripts through a real IPVS (--oracle PROGRAM) and through ours
+  fuzz [TARGET]... [--seconds N] [--merge]
+                      libFuzzer on the parsers (keepalived, ipvsadm, http, answers), on stable Rust;
+                      --merge: keep the smallest corpus that goes the same ways
   failures [--check] [--kernel 6.1|6.12]
                       a script of failures through a real keepalived (--oracle PROGRAM); --check:
                       is what it leaves what was recorded?

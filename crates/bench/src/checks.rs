@@ -1,5 +1,5 @@
-//! What checks cost: a director's checking engine over many servers that are asked each second, half
-//! of them by TCP, half for a page whose digest is compared.
+//! What checks cost: a director's checking engine over many servers that are asked each second,
+//! half of them by TCP, half for a page whose digest is compared.
 //!
 //! The servers answer from this process, on loopback; the engine runs in a child, this program once
 //! more, so that the processor time is the engine's alone: its sockets and its digests, without

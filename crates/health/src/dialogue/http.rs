@@ -113,8 +113,9 @@ impl Http {
             match lenient().parse_response(&mut response, head) {
                 Ok(httparse::Status::Complete(length)) => taken += length,
                 Ok(httparse::Status::Partial) if head.len() < HEAD_LIMIT => break None,
-                Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
-                    return Err(Fault::LongHead(HEAD_LIMIT));
+                Ok(httparse::Status::Partial) => return Err(Fault::LongHead(HEAD_LIMIT)),
+                Err(httparse::Error::TooManyHeaders) => {
+                    return Err(Fault::NotHttp(format!("more than {FIELDS} fields")));
                 }
                 Err(fault) => return Err(Fault::NotHttp(fault.to_string())),
             }
