@@ -81,20 +81,24 @@ fn falls(seen: &[Seen]) {
     assert!(settled.last().unwrap() * 2 <= seen[0].left, "most of them end: {seen:?}");
 }
 
-#[test]
-fn a_drain_under_load_falls_is_foretold_and_resets_the_rest_alone() {
-    let Some(mut running) = start(&direct_routing(), "rr", "--connections 65536") else { return };
-    let row = direct_routing();
-    let site = &mut running.site;
-    let long = SocketAddr::new(row.vip.parse().unwrap(), 2100);
+/// The service of long connections.
+fn serve(site: &mut Site, long: SocketAddr, servers: &[Ipv4Addr]) {
     site.xlvs("director", &format!("ipvsadm -A -t {long} -s rr"));
-    let servers: Vec<Ipv4Addr> = addresses(row.first, 3).collect();
-    for (name, address) in ["rs1", "rs2", "rs3"].into_iter().zip(&servers) {
+    for (name, address) in ["rs1", "rs2", "rs3"].into_iter().zip(servers) {
         site.start(name, &format!("testserver 2100 --quiet --name {name}"), "Port is 2100...");
         site.xlvs("director", &format!("ipvsadm -a -t {long} -r {address}:2100 -g"));
     }
     site.await_next_hops();
-    let site = &*site;
+}
+
+#[test]
+fn a_drain_under_load_falls_is_foretold_and_resets_the_rest_alone() {
+    let Some(mut running) = start(&direct_routing(), "rr", "--connections 65536") else { return };
+    let row = direct_routing();
+    let long = SocketAddr::new(row.vip.parse().unwrap(), 2100);
+    let servers: Vec<Ipv4Addr> = addresses(row.first, 3).collect();
+    serve(&mut running.site, long, &servers);
+    let site = &running.site;
     // Those that stay; none on the third server, which is to become empty.
     let all = (0..15).map(|_| Talk::open(site, long));
     let mut stayers: Vec<Talk> = all.filter(|talk| talk.host != "rs3").collect();
