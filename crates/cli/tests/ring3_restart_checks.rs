@@ -4,7 +4,7 @@
 
 mod site;
 
-use std::fs;
+use std::{fs, net::Ipv4Addr};
 
 use serde_json::Value;
 use xlvs_testkit::{addresses, peers::HttpServer, wait_until};
@@ -23,20 +23,7 @@ fn a_server_that_was_down_is_down_after_a_crash() {
     let listen = "0.0.0.0:80".parse().unwrap();
     let first = HttpServer::start(site.lab.host("rs1"), listen).unwrap();
     let path = site.lab.folder().join("keepalived.conf");
-    let write = |warmup: u32| {
-        let real = |address: &std::net::Ipv4Addr| {
-            format!(
-                " real_server {address} 80 {{\n  TCP_CHECK {{\n   connect_timeout 1\n   retry 0\n   \
-                 warmup {warmup}\n  }}\n }}\n"
-            )
-        };
-        let text = format!(
-            "virtual_server {} 80 {{\n delay_loop 1\n lb_algo rr\n lb_kind NAT\n protocol TCP\n{}}}\n",
-            row.vip,
-            servers.iter().map(real).collect::<String>()
-        );
-        fs::write(&path, text).unwrap();
-    };
+    let write = |warmup: u32| fs::write(&path, text(row.vip, &servers, warmup)).unwrap();
     let line = format!("{} -c {}", row.interfaces, path.display());
     let shown = |site: &Site| -> Value {
         let text = site.xlvs("director", &format!("server show {} -o json", servers[1]));
@@ -86,6 +73,21 @@ fn a_server_that_was_down_is_down_after_a_crash() {
     let up = wait_until("the second to be back", LONG, || (state(&site) == "up").then_some(()));
     up.unwrap();
     drop((first, second));
+}
+
+/// A service whose servers are asked for the first time within `warmup` seconds.
+fn text(vip: &str, servers: &[Ipv4Addr], warmup: u32) -> String {
+    let real = |address: &Ipv4Addr| {
+        format!(
+            " real_server {address} 80 {{\n  TCP_CHECK {{\n   connect_timeout 1\n   retry 0\n   \
+             warmup {warmup}\n  }}\n }}\n"
+        )
+    };
+    let servers = servers.iter().map(real).collect::<String>();
+    format!(
+        "virtual_server {vip} 80 {{\n delay_loop 1\n lb_algo rr\n lb_kind NAT\n protocol TCP\n\
+         {servers}}}\n"
+    )
 }
 
 /// Every file below a folder.
