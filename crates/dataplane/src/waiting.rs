@@ -3,9 +3,9 @@
 //! What a client of such a server sends becomes a reset to either side, where packets are
 //! ([`Dest::is_in_service`](xlvs_datapath::tables::Dest::is_in_service)). Who only waits for an
 //! answer sends nothing, so it is made to: the daemon sends it a [`question`]. Here is who is asked
-//! and when: the connections are walked in bounded pieces, as soon as a server is down and then once
-//! a second for as long as that leaves fewer, since a question may get lost, and hosts answer only
-//! so many in a second. Each walk that leaves no fewer doubles the time to the next one.
+//! and when: the connections are walked in bounded pieces, as soon as a server is down and then
+//! once a second for as long as that leaves fewer, since a question may get lost, and hosts answer
+//! only so many in a second. Each walk that leaves no fewer doubles the time to the next one.
 
 use std::{
     collections::BTreeMap,
