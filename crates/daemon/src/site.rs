@@ -9,6 +9,7 @@ mod checks;
 mod file;
 mod host;
 mod leaving;
+mod memory;
 mod record;
 
 use std::{
@@ -34,6 +35,7 @@ use xlvs_model::{InForce, Wanted};
 pub use self::host::ThisHost;
 use self::{
     checks::{Shown, known, restated},
+    memory::{KEEP_PERIOD, Memory},
     record::Record,
 };
 pub(crate) use self::{
@@ -99,6 +101,7 @@ pub(crate) struct Runner {
     leaving: Vec<leaving::Leaving>,
     /// What the last daemon had in force.
     record: Record,
+    memory: Memory,
 }
 
 /// A file that waits to be confirmed.
@@ -129,6 +132,7 @@ impl Site {
             pending: None,
             leaving: Vec::new(),
             record,
+            memory: Memory::default(),
         };
         (Self { commands, health, shown }, runner)
     }
@@ -177,7 +181,8 @@ impl Runner {
     pub(crate) async fn run(mut self) {
         let mut reconcile = interval(self.options.reconcile);
         let mut see_off = interval(SEE_OFF_PERIOD);
-        for each in [&mut reconcile, &mut see_off] {
+        let mut keep = interval(KEEP_PERIOD);
+        for each in [&mut reconcile, &mut see_off, &mut keep] {
             each.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
         loop {
@@ -198,6 +203,7 @@ impl Runner {
                 }
                 _ = reconcile.tick() => self.reconcile().await,
                 _ = see_off.tick() => self.see_off().await,
+                _ = keep.tick() => self.keep().await,
             }
         }
     }
@@ -228,6 +234,7 @@ impl Runner {
             effects.extend(more);
         }
         let (findings, rest) = split(effects);
+        self.memory.changed |= !findings.is_empty();
         self.engine.ask(move |engine| engine.find(findings)).await;
         self.perform(rest).await;
     }
@@ -298,6 +305,7 @@ impl Runner {
 
     /// The last effects, up to the checking engine's end.
     async fn stop(&mut self) {
+        self.keep_all().await;
         let health = self.health.clone();
         let ((), mut effects) = self.gather(async move { health.stop().await }).await;
         // Its channel closes behind the last of them.
