@@ -155,6 +155,40 @@ fn they_are_enough_for_nat() {
     check(&nat());
 }
 
+/// Without the power to make a network namespace, one in a user namespace does.
+#[test]
+fn they_are_enough_for_checks_by_forwarding() {
+    let row = direct_routing();
+    let Some(mut site) = Site::build(&row.plan) else { return };
+    if find_program("setpriv").is_err() {
+        return skip("setpriv (util-linux) is not on this machine");
+    }
+    let _pins = Pins::mount(&site);
+    site.xlvs("rs1", row.prepare);
+    let everywhere = "0.0.0.0:80".parse().unwrap();
+    let _server = HttpServer::start(site.lab.host("rs1"), everywhere).unwrap();
+    let path = site.lab.folder().join("keepalived.conf");
+    let text = format!(
+        "virtual_server {} 80 {{\n delay_loop 1\n lb_algo rr\n lb_kind DR\n protocol TCP\n\
+         real_server {} 80 {{\n TCP_CHECK {{\n via_forwarding\n warmup 0\n }}\n }}\n}}\n",
+        row.vip, row.first
+    );
+    fs::write(&path, text).unwrap();
+    let args = format!("--interface eth0 -c {}", path.display());
+    let command = daemon(&site, &args, &site.lab.folder().join("notify"));
+    site.start_command("director", command, "run", "xlvs: ready");
+    let shown = || site.xlvs("director", &format!("server show {} -o json", row.first));
+    let good = || {
+        let shown: serde_json::Value = serde_json::from_str(&shown()).unwrap();
+        (shown[0]["checks"][0]["results"][0]["result"] == "good").then_some(())
+    };
+    let waited = wait_until("a good check", LONG, good);
+    assert!(waited.is_ok(), "{}\n{}", shown(), site.lab.logs());
+    site.xlvs("director", "detach");
+    let pid = site.lab.folder().join("run/default/pid");
+    wait_until("the daemon to end", LONG, || (!pid.exists()).then_some(())).unwrap();
+}
+
 #[test]
 fn without_a_mount_it_says_what_to_mount() {
     let Some(site) = Site::build(&direct_routing().plan) else { return };

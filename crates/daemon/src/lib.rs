@@ -28,9 +28,11 @@ mod server;
 mod settings;
 mod site;
 mod store;
+mod via;
 mod warnings;
 mod watchdog;
 
 pub use args::{ByHand, RunArgs, XdpMode};
 pub use run::run;
 pub use site::ThisHost;
+pub use via::check_namespace;

@@ -42,7 +42,7 @@ pub(crate) use self::{
     file::{Loaded, load},
     record::RecordFile,
 };
-use crate::{args::ByHand, engine::Engine, owner::Owner};
+use crate::{args::ByHand, engine::Engine, owner::Owner, via::Path};
 
 /// A handle to the site.
 #[derive(Clone)]
@@ -117,7 +117,8 @@ impl Site {
     pub(crate) fn new(engine: Owner<Engine>, options: Options) -> (Self, Runner) {
         let (health, checking) = shell::Engine::new(seed());
         let (sender, effects) = mpsc::channel(MAX_EFFECTS);
-        tokio::spawn(checking.run(sender));
+        let path = Arc::new(Path::new(engine.clone()));
+        tokio::spawn(checking.with_forwarding(path).run(sender));
         let (commands, queue) = mpsc::channel(MAX_COMMANDS);
         let shown = Arc::default();
         let record = options.record.as_ref().map(RecordFile::load).unwrap_or_default();

@@ -3,13 +3,14 @@
 //! Services that ask the same share one question: [`Ask::key`] is equal then.
 
 use std::{
+    fmt,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
 
 use xlvs_model::{
-    ServerKey,
+    Method, Server, ServerKey, ServiceKey, Tunnel,
     health::{Check, HttpProtocol, Kind},
 };
 
@@ -50,17 +51,51 @@ pub struct Socket {
 
 /// The way that a question takes to the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Via {
-    /// From this host, to the server's own address. The way that clients' packets take, to the
-    /// virtual address on that server, has its place here.
+    /// From this host, to the server's own address.
     #[default]
     Host,
+    /// To the virtual address on that server (`via_forwarding`).
+    Forwarding(Through),
+}
+
+/// The way that clients' packets take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Through {
+    /// The virtual address and port.
+    pub target: SocketAddr,
+    /// The server that is to answer.
+    pub server: ServerKey,
+    /// Direct routing or a tunnel: NAT has no other way than the server's own address.
+    pub method: Method,
+    /// Which tunnel.
+    pub tunnel: Tunnel,
+}
+
+impl Via {
+    /// The way of a check. Of several services the first with an address is asked.
+    pub fn of(check: &Check, services: &[ServiceKey], server: &Server) -> Self {
+        let address = |key: &ServiceKey| Some(SocketAddr::new(key.address()?, key.port()));
+        match services.iter().find_map(address) {
+            Some(target) if check.common.via_forwarding && server.method != Method::Masq => {
+                let Server { key, method, tunnel, .. } = *server;
+                Self::Forwarding(Through { target, server: key, method, tunnel })
+            }
+            _ => Self::Host,
+        }
+    }
+}
+
+impl fmt::Display for Through {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let way = if self.method == Method::Tunnel { "tunnel" } else { "direct routing" };
+        write!(f, "{} by {way}", self.target)
+    }
 }
 
 impl Ask {
-    /// The question of a check of this server.
-    pub fn new(check: &Check, server: ServerKey) -> Self {
+    /// The question of a check of this server, by this way.
+    pub fn new(check: &Check, server: ServerKey, via: Via) -> Self {
         let common = &check.common;
         // A link-local server keeps its scope: only another address replaces the whole.
         let mut target = server;
@@ -91,7 +126,7 @@ impl Ask {
                 mark: common.fwmark,
             },
             timeout: common.connect_timeout,
-            via: Via::Host,
+            via,
             pages,
         }
     }
@@ -109,6 +144,13 @@ impl Ask {
 
     /// For people: `TCP_CHECK 10.0.0.5:80`.
     pub fn name(&self) -> String {
+        match &self.via {
+            Via::Host => self.what(),
+            Via::Forwarding(through) => format!("{} for {through}", self.what()),
+        }
+    }
+
+    fn what(&self) -> String {
         let word = self.kind.keyword();
         match &self.kind {
             Kind::Misc(misc) => format!("{word} {}", misc.script),

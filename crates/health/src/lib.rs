@@ -27,7 +27,7 @@ mod view;
 use std::time::Duration;
 
 pub use self::{
-    ask::{Ask, Socket, Via},
+    ask::{Ask, Socket, Through, Via},
     config::{Config, Mail},
     core::{Core, ProbeId, Start},
     effect::{Alert, Effect, Event, Occasion, Run},

@@ -102,6 +102,18 @@ pub enum Fault {
         /// What it may take.
         limit: Duration,
     },
+    /// The server took no connection for the virtual address, whatever it does for its own.
+    #[error(
+        "no answer for the virtual address {target} within {} s: is it on the server's lo or \
+         tunnel, and does the service listen on it?",
+        .limit.as_secs_f32()
+    )]
+    NotForVirtual {
+        /// The virtual address.
+        target: std::net::SocketAddr,
+        /// What connecting may take.
+        limit: Duration,
+    },
     /// The connection broke.
     #[error("the connection broke: {0}")]
     Broken(String),

@@ -95,6 +95,9 @@ enum Verb {
     /// Write the manual pages into a folder.
     #[command(hide = true)]
     Man(man::Args),
+    /// Hold the network namespace of checks by forwarding, for the daemon that starts it.
+    #[command(hide = true)]
+    CheckNamespace,
     /// See it work: hosts in namespaces, DR, NAT, tunnel, a crash.
     Demo(demo::Args),
     /// Make this host a real server for DR or tunnels, and undo it.
@@ -144,6 +147,7 @@ impl Xlvs {
             Verb::InstallFaces(args) => args.run(),
             Verb::Completions(args) => args.run(),
             Verb::Man(args) => args.run(),
+            Verb::CheckNamespace => return Ok(xlvs_daemon::check_namespace()),
             Verb::Demo(args) => return demo::run(args),
             Verb::Realserver(args) => return realserver::run(args),
             Verb::Testserver(args) => return testserver::run(args),

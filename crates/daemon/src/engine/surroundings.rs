@@ -66,6 +66,17 @@ impl Engine {
         }
     }
 
+    /// Where packets to a server go, as far as that is known.
+    pub(crate) fn hop_of(&self, server: Ipv4Addr) -> Resolved {
+        self.sight.servers.get(&server).cloned().unwrap_or(Resolved::PENDING)
+    }
+
+    /// The address of a service: servers by direct routing or tunnels take it for their own.
+    pub(crate) fn is_virtual(&self, address: Ipv4Addr) -> bool {
+        let address = Some(address.into());
+        self.model.services.iter().any(|service| service.key.address() == address)
+    }
+
     /// Forwards what comes in by those of the wanted interfaces that are there.
     pub(crate) fn attach(&mut self) -> Result<(), EngineError> {
         let host = &self.sight.host;

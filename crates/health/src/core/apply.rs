@@ -12,7 +12,7 @@ use xlvs_model::{
 };
 
 use super::{Core, Probe, ProbeId, Server, Service, User, resolve};
-use crate::{Ask, Config, Effect, History, Life, Moment, Pace, Quorate, memory::Memory};
+use crate::{Ask, Config, Effect, History, Life, Moment, Pace, Quorate, Via, memory::Memory};
 
 impl Core {
     /// Puts new terms into force.
@@ -69,7 +69,8 @@ impl Core {
             let target = resolve(real.key(), terms.services.first().unwrap_or(&NO_SERVICE));
             let mut probes = Vec::with_capacity(real.checks.len());
             for check in &real.checks {
-                let id = self.probe(check, target, user, known, now);
+                let via = Via::of(check, &terms.services, &real.server);
+                let id = self.probe((check, target, via), user, known, now);
                 // The same check written twice is one.
                 if !probes.contains(&id) {
                     probes.push(id);
@@ -147,13 +148,12 @@ impl Core {
     /// The question of a check: the same as before, or one that somebody else asks too.
     fn probe(
         &mut self,
-        check: &Check,
-        server: xlvs_model::ServerKey,
+        (check, server, via): (&Check, xlvs_model::ServerKey, Via),
         user: User,
         (by_key, by_ask): (&HashMap<String, ProbeId>, &HashMap<String, ProbeId>),
         now: Moment,
     ) -> ProbeId {
-        let ask = Ask::new(check, server);
+        let ask = Ask::new(check, server, via);
         let pace = Pace::of(check);
         let ask_key = ask.key();
         let key = format!("{ask_key} {pace:?} {:?}", ask.manner());

@@ -18,8 +18,9 @@ use tokio_rustls::TlsConnector;
 use xlvs_model::health::{HttpCheck, HttpProtocol};
 
 use super::{
-    net::{connect, late, words},
-    tls::Configs,
+    Context,
+    net::{late, words},
+    via::connect,
 };
 use crate::{
     Ask, Fault, Outcome, Stage,
@@ -37,13 +38,13 @@ thread_local! {
 }
 
 /// Fetches one of the URLs.
-pub(super) async fn get(ask: &Ask, check: &HttpCheck, url: usize, tls: &Configs) -> Outcome {
+pub(super) async fn get(ask: &Ask, check: &HttpCheck, url: usize, context: &Context) -> Outcome {
     let page = match ask.pages.get(url) {
         Some(Ok(page)) => page,
         Some(Err(fault)) => return Outcome::Unasked(fault.to_string()),
         None => return Outcome::Unasked("it has no url".into()),
     };
-    let stream = match connect(ask).await {
+    let stream = match connect(ask, context).await {
         Ok(stream) => stream,
         Err(outcome) => return outcome,
     };
@@ -54,7 +55,7 @@ pub(super) async fn get(ask: &Ask, check: &HttpCheck, url: usize, tls: &Configs)
     let name = check.sni_name.as_ref().or(page.url.virtualhost.as_ref());
     let name = name.filter(|_| check.enable_sni).map(|name| without_port(name).to_owned());
     let sni = name.is_some();
-    let config = match tls.get(sni, check.protocol == HttpProtocol::V2) {
+    let config = match context.tls.get(sni, check.protocol == HttpProtocol::V2) {
         Ok(config) => config,
         Err(why) => return Outcome::Unasked(why),
     };

@@ -11,6 +11,7 @@ mod net;
 mod other;
 mod ping;
 mod tls;
+mod via;
 
 use std::{
     sync::Arc,
@@ -27,7 +28,10 @@ use xlvs_model::{ServiceKey, health::Kind};
 
 use crate::{Ask, Config, Core, Effect, Moment, Outcome, ProbeId, Snapshot, Start, Verdict};
 
-pub use self::errands::Errands;
+pub use self::{
+    errands::Errands,
+    via::{Closed, Forwarding, Opened, Opening},
+};
 
 /// The daemon's handle of the engine.
 #[derive(Clone, Debug)]
@@ -40,6 +44,7 @@ pub struct Engine {
 pub struct Runner {
     commands: mpsc::Receiver<Command>,
     seed: u64,
+    forwarding: Option<Arc<dyn Forwarding>>,
 }
 
 #[derive(Debug)]
@@ -56,7 +61,7 @@ impl Engine {
     /// An engine without checks, and its runner. The seed spreads the first questions.
     pub fn new(seed: u64) -> (Self, Runner) {
         let (sender, commands) = mpsc::channel(COMMANDS);
-        (Self { commands: sender }, Runner { commands, seed })
+        (Self { commands: sender }, Runner { commands, seed, forwarding: None })
     }
 
     /// Puts new terms into force; what did not change keeps its state. Returns when their first
@@ -98,10 +103,16 @@ impl Engine {
 }
 
 impl Runner {
+    /// With a way for the questions that go [`Via::Forwarding`](crate::Via).
+    pub fn with_forwarding(mut self, forwarding: Arc<dyn Forwarding>) -> Self {
+        self.forwarding = Some(forwarding);
+        self
+    }
+
     /// Runs until [`Engine::stop`], or until nobody holds a handle. Effects come in the order in
     /// which they are to be carried out, those of one cause together.
     pub async fn run(mut self, effects: mpsc::Sender<Vec<Effect>>) {
-        let mut state = State::new(self.seed);
+        let mut state = State::new(self.seed, self.forwarding.take());
         loop {
             let wake = state.core.next_wake().map(|at| state.instant(at));
             let command = tokio::select! {
@@ -159,6 +170,7 @@ struct State {
     /// The moment that this was.
     epoch: Moment,
     context: Arc<Context>,
+    forwarding: Option<Arc<dyn Forwarding>>,
     asking: JoinSet<Answer>,
     starts: Vec<Start>,
     effects: Vec<Effect>,
@@ -168,6 +180,7 @@ struct State {
 struct Context {
     tls: tls::Configs,
     users: misc::Users,
+    forwarding: Option<Arc<dyn Forwarding>>,
 }
 
 /// A question's end.
@@ -178,12 +191,13 @@ struct Answer {
 }
 
 impl State {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, forwarding: Option<Arc<dyn Forwarding>>) -> Self {
         Self {
             core: Core::new(seed),
             began: Instant::now(),
             epoch: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
-            context: Arc::new(Context::new(&Config::default())),
+            context: Arc::new(Context::new(&Config::default(), forwarding.clone())),
+            forwarding,
             asking: JoinSet::new(),
             starts: Vec::new(),
             effects: Vec::new(),
@@ -199,7 +213,7 @@ impl State {
     }
 
     fn apply(&mut self, config: Config) {
-        self.context = Arc::new(Context::new(&config));
+        self.context = Arc::new(Context::new(&config, self.forwarding.clone()));
         let now = self.now();
         self.core.apply(config, now, &mut self.effects);
     }
@@ -230,8 +244,9 @@ impl State {
 }
 
 impl Context {
-    fn new(config: &Config) -> Self {
+    fn new(config: &Config, forwarding: Option<Arc<dyn Forwarding>>) -> Self {
         Self {
+            forwarding,
             tls: tls::Configs::new(config.ssl.as_ref()),
             users: misc::Users::new(config.script_security),
         }
@@ -241,11 +256,11 @@ impl Context {
 /// Asks one question. Its time is bounded whatever the server does.
 async fn question(ask: &Ask, url: usize, context: &Context) -> Outcome {
     match &ask.kind {
-        Kind::Tcp => match net::connect(ask).await {
+        Kind::Tcp => match via::connect(ask, context).await {
             Ok(_) => Outcome::GOOD,
             Err(outcome) => outcome,
         },
-        Kind::Http(http) => http::get(ask, http, url, &context.tls).await,
+        Kind::Http(http) => http::get(ask, http, url, context).await,
         Kind::Misc(misc) => misc::run(misc, &context.users).await,
         Kind::Ping => ping::ask(ask).await,
         Kind::Smtp(check) => other::smtp(ask, check).await,

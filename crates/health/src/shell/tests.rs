@@ -95,8 +95,8 @@ fn http(tls: bool, digest: Option<&str>) -> HttpCheck {
 }
 
 async fn ask_check(check: &Check, target: SocketAddr) -> Outcome {
-    let context = Context::new(&Config::default());
-    let ask = Ask::new(check, target);
+    let context = Context::new(&Config::default(), None);
+    let ask = Ask::new(check, target, crate::Via::Host);
     timeout(PATIENCE, question(&ask, 0, &context)).await.expect("a verdict in time")
 }
 

@@ -109,6 +109,10 @@ pub struct Common {
     /// `fwmark`: the mark of its packets; 0: none.
     #[serde(skip_serializing_if = "is_default")]
     pub fwmark: u32,
+    /// `via_forwarding`, a keyword of xlvs's own: the virtual address is asked, on that server, by
+    /// the way that clients' packets take.
+    #[serde(skip_serializing_if = "is_default")]
+    pub via_forwarding: bool,
     /// `connect_timeout`: how long an answer may take; default 5 s.
     #[serde(with = "seconds")]
     pub connect_timeout: Duration,
@@ -148,6 +152,7 @@ impl Default for Common {
             bind_if: None,
             bind_port: None,
             fwmark: 0,
+            via_forwarding: false,
             connect_timeout: Duration::from_secs(5),
             retry: 1,
             delay_before_retry: Duration::from_secs(1),

@@ -48,6 +48,13 @@ pub(super) const TABLE: &[Keyword] = &[
     row(CONNECTING, &["bind_port"], Takes::Number(1, 65535), "the source port"),
     row(CONNECTING, &["fwmark"], Takes::Number(0, U32), "the mark of the checker's packets"),
     row(
+        &[Http, Tcp],
+        &["via_forwarding"],
+        Takes::Bool,
+        "xlvs's own: asks the virtual address on this server, by the way of clients' packets \
+         (direct routing, tunnel); see via-forwarding.md",
+    ),
+    row(
         &[Service, Server, Http, Tcp, Smtp, SmtpHost, Dns, Udp, Ping],
         &["connect_timeout"],
         POSITIVE,

@@ -107,6 +107,7 @@ impl Lower<'_> {
             "bind_if" => common.bind_if = known.text(),
             "bind_port" => common.bind_port = known.number(),
             "fwmark" => common.fwmark = known.number().unwrap_or(0),
+            "via_forwarding" => common.via_forwarding = known.is_on(),
             "log_all_failures" => drafted.log_all_failures = Some(known.is_on()),
             _ => {
                 if !inherit(&mut drafted.own, known) {

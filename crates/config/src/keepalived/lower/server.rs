@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use xlvs_model::{
-    Change, Fault, Method, Server, Tunnel,
+    Change, Fault, Method, Server, ServiceKey, Tunnel,
     health::{Check, Inherited, Kind, RealServer, Script, VirtualServer},
 };
 
@@ -172,12 +172,15 @@ impl Lower<'_> {
             let mut check =
                 check.resolve(&written.inherited, &of.inherited, virtualhost.as_deref(), log);
             // Whatever port packets go to, checks ask the one that is written.
-            if written.key.port() != 0 && server.key.port() != written.key.port() {
+            // But for those that go where clients' packets go.
+            let own = !check.common.via_forwarding && written.key.port() != 0;
+            if own && server.key.port() != written.key.port() {
                 check.common.connect_port = check.common.connect_port.or(Some(written.key.port()));
             }
             check
         });
-        let checks: Vec<Check> = checks.collect();
+        let mut checks: Vec<Check> = checks.collect();
+        self.told_of_forwarding(&mut checks, &server, &of.services, written.at);
         self.told_of_checks(&checks, server.key.port(), written.at);
         Some(RealServer {
             origin: Some(self.origin(written.at)),
@@ -196,14 +199,53 @@ impl Lower<'_> {
     /// Checks that have no port to go to.
     fn told_of_checks(&mut self, checks: &[Check], port: u16, at: Span) {
         for check in checks {
-            let connects =
-                !matches!(check.kind, Kind::Misc(_) | Kind::Ping | Kind::File(_) | Kind::Bfd(_));
+            let connects = !check.common.via_forwarding
+                && !matches!(check.kind, Kind::Misc(_) | Kind::Ping | Kind::File(_) | Kind::Bfd(_));
             if connects && port == 0 && check.common.connect_port.is_none() {
                 let keyword = check.kind.keyword();
                 self.report
                     .warning(at, format!("{keyword} has no port to go to"))
                     .means("the server has none of its own: the check will fail")
                     .help("connect_port in the check, or a port of the real_server");
+            }
+        }
+    }
+
+    /// `via_forwarding` where that cannot be, or is nothing else.
+    fn told_of_forwarding(
+        &mut self,
+        checks: &mut [Check],
+        server: &Server,
+        services: &[ServiceKey],
+        at: Span,
+    ) {
+        for check in checks.iter_mut().filter(|check| check.common.via_forwarding) {
+            let common = &mut check.common;
+            let v4 = services.iter().filter_map(ServiceKey::address).any(|a| a.is_ipv4());
+            let others = common.connect_ip.is_some() || common.connect_port.is_some();
+            let by = common.bind_if.is_some() || common.bind_port.is_some() || common.fwmark != 0;
+            if server.method == Method::Masq {
+                common.via_forwarding = false;
+                self.report
+                    .warning(at, "via_forwarding changes nothing by NAT")
+                    .means("the server's own address is asked, where clients' packets go, too");
+            } else if services.iter().all(|service| service.mark().is_some()) {
+                self.report
+                    .error(at, "via_forwarding without a virtual address")
+                    .means("a service of a firewall mark has none that could be asked");
+            } else if !v4 || server.key.is_ipv6() {
+                self.report
+                    .error(at, "via_forwarding for IPv6")
+                    .means("xlvs does not forward IPv6 yet");
+            } else if others {
+                self.report
+                    .error(at, "via_forwarding beside connect_ip or connect_port")
+                    .means("it asks the virtual address at its own port, and nothing else");
+            } else if by {
+                self.report
+                    .error(at, "via_forwarding beside bind_if, bind_port or fwmark")
+                    .means("its packets leave as clients' packets are forwarded")
+                    .help("bindto says from which address");
             }
         }
     }
