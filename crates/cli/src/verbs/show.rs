@@ -102,12 +102,20 @@ fn write_checks(checks: &[CheckView], out: &mut dyn Write) -> anyhow::Result<()>
         let (since, next) = (since.unwrap_or_default(), next.unwrap_or_default());
         writeln!(out, "    {name}: {word}{since}{next}")?;
         for CheckResult { at_ms, good, result, code, latency_us } in results {
-            let mark = if *good { "good" } else { "bad" };
-            let code = code.map(|code| format!(", code {code}")).unwrap_or_default();
-            let latency = latency_us.map(|us| format!(", {}.{:03} ms", us / 1000, us % 1000));
-            let latency = latency.unwrap_or_default();
+            let (mark, told) = if *good {
+                ("good", result.strip_prefix("good").unwrap_or(result))
+            } else {
+                ("bad", result.as_str())
+            };
+            let told = told.trim_start_matches([',', ' ']).to_owned();
+            // Most results name it themselves.
+            let code = code.filter(|code| !told.contains(&code.to_string()));
+            let code = code.map(|code| format!("code {code}"));
+            let latency = latency_us.map(|us| format!("{}.{:03} ms", us / 1000, us % 1000));
+            let parts = [Some(told), code, latency].into_iter().flatten();
+            let told: Vec<String> = parts.filter(|part| !part.is_empty()).collect();
             let at = when::moment(*at_ms);
-            writeln!(out, "      {}  {mark:<4} {result}{code}{latency}", at.dimmed())?;
+            writeln!(out, "      {}  {mark:<4} {}", at.dimmed(), told.join(", "))?;
         }
     }
     Ok(())

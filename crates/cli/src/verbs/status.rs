@@ -72,7 +72,7 @@ fn out_of_service(services: &[ServiceView], out: &mut dyn Write) -> anyhow::Resu
     if odd.is_empty() {
         return Ok(());
     }
-    writeln!(out, "\n{}", "Not in service".bold())?;
+    writeln!(out, "\n{}", "Not as written".bold())?;
     for (service, server) in odd.iter().take(SERVERS_SHOWN) {
         writeln!(out, "  {} of {service}: {}", server.address, server::state(server))?;
     }
@@ -107,14 +107,14 @@ fn head(status: &Status, out: &mut dyn Write) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `keepalived.conf, 2 services, checks of 4 servers, since 2026-11-21 12:01:02`.
+/// `keepalived.conf, services: 2, checked servers: 4, since 2026-11-21 12:01:02`.
 fn of_file(view: &FileView) -> String {
     let FileView { file, since_ms, services, checked_servers, confirm_until_ms, .. } = view;
     let until = confirm_until_ms
         .map(|until| format!("; taken back at {} without `xlvs confirm`", when::moment(until)));
     let since = when::moment(*since_ms);
     format!(
-        "{file}, {services} services, checks of {checked_servers} servers, since {since}{}",
+        "{file}, services: {services}, checked servers: {checked_servers}, since {since}{}",
         until.unwrap_or_default()
     )
 }
