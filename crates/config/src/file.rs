@@ -7,7 +7,7 @@ use xlvs_model::{
     vrrp::Vrrp,
 };
 
-use crate::{format::Format, keepalived, report::Report, source::Host};
+use crate::{format::Format, keepalived, piranha, report::Report, source::Host};
 
 /// What a file asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,5 +37,6 @@ pub fn load_as(format: Option<Format>, path: &str, host: &dyn Host) -> (Config, 
     let found = || Format::find(path, &host.read(path).unwrap_or_default());
     match format.unwrap_or_else(found) {
         Format::Keepalived => keepalived::load(path, host),
+        Format::LvsCf => piranha::load(path, host),
     }
 }

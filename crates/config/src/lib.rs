@@ -4,14 +4,17 @@
 //! [`Host`]), and nothing here prints, exits or talks to a director.
 #![forbid(unsafe_code)]
 
+mod assemble;
 mod file;
 mod format;
 pub mod ipvsadm;
 pub mod keepalived;
+pub mod piranha;
 mod render;
 mod report;
 mod source;
 mod suggest;
+mod table;
 
 pub use file::{Config, load, load_as};
 pub use format::Format;

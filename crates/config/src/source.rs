@@ -1,6 +1,6 @@
 //! Files, and where in them something stands.
 
-use std::{fmt, ops::Range};
+use std::{fmt, net::IpAddr, ops::Range};
 
 /// What the host brings, so that nothing here touches a file, a clock or the environment.
 pub trait Host {
@@ -15,6 +15,17 @@ pub trait Host {
 
     /// A number from `low` to `high`, for `${_RANDOM}`.
     fn random(&self, low: u32, high: u32) -> u32;
+
+    /// The address of a host by its name, of IPv6 or of IPv4; none: it is not known. Formats whose
+    /// own programs look names up ask for it.
+    fn address(&self, _name: &str, _v6: bool) -> Option<IpAddr> {
+        None
+    }
+
+    /// The port of a service by its name; `protocol` is `tcp` or `udp`.
+    fn port(&self, name: &str, _protocol: &str) -> Option<u16> {
+        PORTS.iter().find(|(known, _)| *known == name).map(|(_, port)| *port)
+    }
 
     /// What `@id` lines are compared with and `${_INSTANCE}` is: the host's name up to the first
     /// dot, unless the user said another.
@@ -236,3 +247,29 @@ pub(crate) const fn is_blank(byte: u8) -> bool {
 
 /// More files than anybody includes; it bounds files that include each other.
 const MAX_FILES: u16 = 4096;
+
+/// Services that files name most, for hosts that do not say.
+const PORTS: &[(&str, u16)] = &[
+    ("domain", 53),
+    ("ftp", 21),
+    ("http", 80),
+    ("https", 443),
+    ("imap", 143),
+    ("imap2", 143),
+    ("imaps", 993),
+    ("ldap", 389),
+    ("ldaps", 636),
+    ("mysql", 3306),
+    ("nntp", 119),
+    ("pop3", 110),
+    ("pop3s", 995),
+    ("postgresql", 5432),
+    ("radius", 1812),
+    ("sip", 5060),
+    ("smtp", 25),
+    ("ssh", 22),
+    ("submission", 587),
+    ("telnet", 23),
+    ("webcache", 8080),
+    ("www", 80),
+];

@@ -1,4 +1,5 @@
 //! A host whose files lie in memory.
+#![allow(dead_code, reason = "each crate of tests uses a part of it")]
 
 use std::collections::BTreeMap;
 

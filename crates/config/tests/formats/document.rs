@@ -1,0 +1,21 @@
+//! The references of the keywords are the tables'.
+
+use std::{env, fs, path::PathBuf};
+
+const BEGIN: &str =
+    "<!-- keywords: made from the table in crates/config; XLVS_BLESS=1 renews -->\n";
+
+#[test]
+fn the_references_are_the_tables() {
+    for (name, reference) in [("lvs-cf.md", xlvs_config::piranha::reference())] {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
+        let text = fs::read_to_string(&path).expect(name);
+        let (head, _) = text.split_once(BEGIN).expect("where the reference begins");
+        let expected = format!("{head}{BEGIN}\n{}", reference.trim_end()) + "\n";
+        if env::var_os("XLVS_BLESS").is_some() {
+            fs::write(&path, &expected).expect("it is written");
+        }
+        let text = fs::read_to_string(&path).expect(name);
+        assert!(text == expected, "docs/{name} is not of this table: XLVS_BLESS=1 renews it");
+    }
+}
