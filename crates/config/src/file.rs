@@ -7,7 +7,7 @@ use xlvs_model::{
     vrrp::Vrrp,
 };
 
-use crate::{format::Format, keepalived, piranha, report::Report, source::Host};
+use crate::{format::Format, keepalived, ldirectord, piranha, report::Report, save, source::Host};
 
 /// What a file asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,5 +38,7 @@ pub fn load_as(format: Option<Format>, path: &str, host: &dyn Host) -> (Config, 
     match format.unwrap_or_else(found) {
         Format::Keepalived => keepalived::load(path, host),
         Format::LvsCf => piranha::load(path, host),
+        Format::Ldirectord => ldirectord::load(path, host),
+        Format::IpvsadmSave => save::load(path, host),
     }
 }

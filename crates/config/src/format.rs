@@ -1,6 +1,6 @@
 //! Which format a file is of.
 
-use crate::piranha;
+use crate::{ldirectord, piranha, save};
 
 /// A format of configuration files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -9,25 +9,34 @@ pub enum Format {
     Keepalived,
     /// Piranha's `lvs.cf`.
     LvsCf,
+    /// `ldirectord.cf`.
+    Ldirectord,
+    /// What `ipvsadm -Sn` prints.
+    IpvsadmSave,
 }
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Keepalived, Self::LvsCf];
+    pub const ALL: [Self; 4] = [Self::Keepalived, Self::LvsCf, Self::Ldirectord, Self::IpvsadmSave];
 
     /// As `--format` takes it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Keepalived => "keepalived",
             Self::LvsCf => "lvs.cf",
+            Self::Ldirectord => "ldirectord",
+            Self::IpvsadmSave => "ipvsadm",
         }
     }
 
     /// The format of a file: by its name where that tells, else by its first lines that do.
     pub fn find(path: &str, bytes: &[u8]) -> Self {
         let name = path.rsplit('/').next().unwrap_or(path);
-        if name == "lvs.cf" || name == "keepalived.conf" {
-            return if name == "lvs.cf" { Self::LvsCf } else { Self::Keepalived };
+        match name {
+            "keepalived.conf" => return Self::Keepalived,
+            "lvs.cf" => return Self::LvsCf,
+            "ldirectord.cf" => return Self::Ldirectord,
+            _ => {}
         }
         let text = String::from_utf8_lossy(&bytes[..bytes.len().min(LOOKED_AT)]);
         let mut lines = text.lines().map(str::trim_end);
@@ -43,7 +52,10 @@ impl Format {
         if piranha::looks_like(bare) {
             return Some(Self::LvsCf);
         }
-        None
+        if save::looks_like(bare) {
+            return Some(Self::IpvsadmSave);
+        }
+        ldirectord::looks_like(line).then_some(Self::Ldirectord)
     }
 }
 

@@ -31,10 +31,11 @@ pub(crate) fn looks_like(line: &str) -> bool {
     let mut words = line.split_ascii_whitespace();
     let (first, second, third) = (words.next(), words.next(), words.next());
     let opens = matches!(first, Some("virtual" | "failover")) && third == Some("{");
-    let sets = second == Some("=")
-        && first.is_some_and(|word| {
-            word != "service"
-                && keywords::TABLE.iter().any(|row| row.name == word && row.within.contains(&""))
-        });
+    // ldirectord.cf has `service =` too, and lines `virtual = ...`.
+    let is_known = |word: &str| {
+        let mut rows = keywords::TABLE.iter().filter(|row| row.within.contains(&""));
+        rows.any(|row| row.name == word && row.takes != table::Takes::Block && word != "service")
+    };
+    let sets = second == Some("=") && first.is_some_and(is_known);
     opens || sets
 }

@@ -7,7 +7,11 @@ const BEGIN: &str =
 
 #[test]
 fn the_references_are_the_tables() {
-    for (name, reference) in [("lvs-cf.md", xlvs_config::piranha::reference())] {
+    let references = [
+        ("lvs-cf.md", xlvs_config::piranha::reference()),
+        ("ldirectord.md", xlvs_config::ldirectord::reference()),
+    ];
+    for (name, reference) in references {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
         let text = fs::read_to_string(&path).expect(name);
         let (head, _) = text.split_once(BEGIN).expect("where the reference begins");

@@ -4,7 +4,9 @@
 mod host;
 
 mod document;
+mod ldirectord;
 mod piranha;
+mod save;
 
 use std::{env, fs, path::PathBuf};
 

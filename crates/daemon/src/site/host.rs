@@ -1,6 +1,11 @@
 //! Files and the environment, as they are on this host.
 
-use std::{collections::hash_map::RandomState, fs, hash::BuildHasher};
+use std::{
+    collections::hash_map::RandomState,
+    fs,
+    hash::BuildHasher,
+    net::{IpAddr, ToSocketAddrs},
+};
 
 use xlvs_config::Host;
 
@@ -54,6 +59,24 @@ impl Host for ThisHost {
         let random = RandomState::new().hash_one(());
         let width = u64::from(high.saturating_sub(low)) + 1;
         low + u32::try_from(random % width).unwrap_or(0)
+    }
+
+    fn address(&self, name: &str, v6: bool) -> Option<IpAddr> {
+        let found = (name, 0).to_socket_addrs().ok()?;
+        found.map(|address| address.ip()).find(|address| address.is_ipv6() == v6)
+    }
+
+    fn port(&self, name: &str, protocol: &str) -> Option<u16> {
+        let services = fs::read_to_string("/etc/services").unwrap_or_default();
+        let lines = services.lines().map(|line| line.split('#').next().unwrap_or_default());
+        let mut known = lines.filter_map(|line| {
+            let mut words = line.split_ascii_whitespace();
+            let (first, port) = (words.next()?, words.next()?);
+            let (port, of) = port.split_once('/')?;
+            let is_it = of == protocol && (first == name || words.any(|word| word == name));
+            port.parse().ok().filter(|_| is_it)
+        });
+        known.next()
     }
 
     fn config_id(&self) -> &str {
