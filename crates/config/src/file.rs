@@ -7,7 +7,9 @@ use xlvs_model::{
     vrrp::Vrrp,
 };
 
-use crate::{format::Format, keepalived, ldirectord, piranha, report::Report, save, source::Host};
+use crate::{
+    format::Format, keepalived, ldirectord, native, piranha, report::Report, save, source::Host,
+};
 
 /// What a file asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,5 +42,6 @@ pub fn load_as(format: Option<Format>, path: &str, host: &dyn Host) -> (Config, 
         Format::LvsCf => piranha::load(path, host),
         Format::Ldirectord => ldirectord::load(path, host),
         Format::IpvsadmSave => save::load(path, host),
+        Format::Toml => native::load(path, host),
     }
 }

@@ -1,6 +1,6 @@
 //! Which format a file is of.
 
-use crate::{ldirectord, piranha, save};
+use crate::{ldirectord, native, piranha, save};
 
 /// A format of configuration files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,11 +13,14 @@ pub enum Format {
     Ldirectord,
     /// What `ipvsadm -Sn` prints.
     IpvsadmSave,
+    /// xlvs's own TOML.
+    Toml,
 }
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Keepalived, Self::LvsCf, Self::Ldirectord, Self::IpvsadmSave];
+    pub const ALL: [Self; 5] =
+        [Self::Keepalived, Self::LvsCf, Self::Ldirectord, Self::IpvsadmSave, Self::Toml];
 
     /// As `--format` takes it.
     pub const fn name(self) -> &'static str {
@@ -26,6 +29,7 @@ impl Format {
             Self::LvsCf => "lvs.cf",
             Self::Ldirectord => "ldirectord",
             Self::IpvsadmSave => "ipvsadm",
+            Self::Toml => "toml",
         }
     }
 
@@ -36,6 +40,9 @@ impl Format {
             "keepalived.conf" => return Self::Keepalived,
             "lvs.cf" => return Self::LvsCf,
             "ldirectord.cf" => return Self::Ldirectord,
+            name if name.rsplit_once('.').is_some_and(|(_, end)| end == "toml") => {
+                return Self::Toml;
+            }
             _ => {}
         }
         let text = String::from_utf8_lossy(&bytes[..bytes.len().min(LOOKED_AT)]);
@@ -48,6 +55,9 @@ impl Format {
         let bare = line.trim_start();
         if bare.is_empty() || bare.starts_with(['#', '!']) {
             return None;
+        }
+        if native::looks_like(bare) {
+            return Some(Self::Toml);
         }
         if piranha::looks_like(bare) {
             return Some(Self::LvsCf);

@@ -8,6 +8,7 @@
 //! Where keepalived corrects a value it reads, so does this, and warns; where keepalived leaves a
 //! line out with a message in its log, this is an error: nobody reads that log.
 
+mod additions;
 mod keywords;
 mod lines;
 mod lower;
@@ -15,6 +16,7 @@ mod read;
 mod tree;
 mod words;
 
+pub(crate) use additions::{SET, UNSET};
 pub use keywords::reference;
 
 pub use crate::{Config, Diagnostic, Host, Limits, Location, Report, Severity};
@@ -32,6 +34,7 @@ pub fn load_within(path: &str, host: &dyn Host, limits: Limits) -> (Config, Repo
     lines.open(path, None);
     let tree = tree::read(&mut lines);
     let config = lower::lower(&tree, &mut report);
+    let config = additions::apply(config, &mut report);
     report.sort();
     (config, report)
 }

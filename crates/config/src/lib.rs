@@ -8,8 +8,10 @@ mod assemble;
 mod file;
 mod format;
 pub mod ipvsadm;
+mod json;
 pub mod keepalived;
 pub mod ldirectord;
+pub mod native;
 pub mod piranha;
 mod render;
 mod report;
@@ -17,6 +19,7 @@ pub mod save;
 mod source;
 mod suggest;
 mod table;
+pub mod write;
 
 pub use file::{Config, load, load_as};
 pub use format::Format;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde::Serialize;
-use xlvs_config::{Config, Diagnostic, Report, Severity, load};
+use xlvs_config::{Config, Diagnostic, Report, Severity, load_as};
 use xlvs_daemon::ThisHost;
 
 use crate::output::{self, Format, Output};
@@ -16,7 +16,8 @@ use crate::output::{self, Format, Output};
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// A keepalived.conf; what it includes is read too.
+    /// A keepalived.conf, lvs.cf, ldirectord.cf, save file of ipvsadm, or TOML; what it includes is
+    /// read too.
     #[arg(value_name = "FILE", default_value = "/etc/keepalived/keepalived.conf")]
     file: PathBuf,
 
@@ -24,12 +25,44 @@ pub(crate) struct Args {
     #[arg(short = 'i', long, value_name = "ID")]
     config_id: Option<String>,
 
+    /// What FILE is [default: what it looks like].
+    #[arg(long, value_enum)]
+    format: Option<FormatArg>,
+
     /// Warnings count as errors.
     #[arg(long)]
     strict: bool,
 
     #[command(flatten)]
     output: Output,
+}
+
+/// The formats that are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum FormatArg {
+    /// `keepalived.conf`.
+    Keepalived,
+    /// Piranha's `lvs.cf`.
+    #[value(name = "lvs.cf")]
+    LvsCf,
+    /// `ldirectord.cf`.
+    Ldirectord,
+    /// What `ipvsadm -Sn` prints.
+    Ipvsadm,
+    /// xlvs's own.
+    Toml,
+}
+
+impl FormatArg {
+    pub(super) const fn format(self) -> xlvs_config::Format {
+        match self {
+            Self::Keepalived => xlvs_config::Format::Keepalived,
+            Self::LvsCf => xlvs_config::Format::LvsCf,
+            Self::Ldirectord => xlvs_config::Format::Ldirectord,
+            Self::Ipvsadm => xlvs_config::Format::IpvsadmSave,
+            Self::Toml => xlvs_config::Format::Toml,
+        }
+    }
 }
 
 /// The answer as JSON.
@@ -44,7 +77,8 @@ impl Args {
     /// Reads the file and tells what is to be told of it. Failure: it cannot be put in force.
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let host = ThisHost::new(self.config_id.clone());
-        let (config, report) = load(&self.file.to_string_lossy(), &host);
+        let (config, report) =
+            load_as(self.format.map(FormatArg::format), &self.file.to_string_lossy(), &host);
         let warned = self.strict && report.count(Severity::Warning) > 0;
         let ok = !report.has_errors() && !warned;
         let mut out = output::stdout();
@@ -95,4 +129,5 @@ const EXAMPLES: &str = "\
 Examples:
   xlvs check /etc/keepalived/keepalived.conf       everything that is wrong with it, at once
   xlvs check keepalived.conf -i main               as on the host of that name
+  xlvs check lvs.cf                                Piranha's, ldirectord's, or xlvs's own TOML
   xlvs check keepalived.conf -o json               for programs";

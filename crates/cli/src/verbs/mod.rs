@@ -5,6 +5,7 @@ mod apply;
 mod check;
 mod completions;
 mod conn;
+mod convert;
 mod detach;
 mod drain;
 mod events;
@@ -77,6 +78,8 @@ enum Verb {
     Sync(sync::Verb),
     /// Read a configuration file and tell all that is wrong with it.
     Check(check::Args),
+    /// A configuration file as another format.
+    Convert(convert::Args),
     /// Put a configuration file in force, or tell what that would change.
     Apply(apply::Args),
     /// Keep what was applied for a time.
@@ -135,6 +138,7 @@ impl Xlvs {
             Verb::Mark(verb) => verb.run(),
             Verb::Sync(verb) => verb.run(),
             Verb::Check(args) => return args.run(),
+            Verb::Convert(args) => return args.run(),
             Verb::Apply(args) => return args.run(),
             Verb::Confirm(args) => args.run(),
             Verb::Conn(verb) => verb.run(),

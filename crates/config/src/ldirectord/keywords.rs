@@ -23,7 +23,7 @@ const TEXT: Takes = Words(1, "\"TEXT\"");
 const COMMAND: Takes = Rest("COMMAND");
 const FALLBACK: Takes = Rest("ADDRESS|NAME[:PORT] [gate|masq|ipip]");
 const REAL: Takes = Rest(
-    "ADDRESS|NAME[->ADDRESS|NAME][:PORT] gate|masq|ipip [WEIGHT] [\"REQUEST\", \"RECEIVE\"] [l:N] [u:N]",
+    "ADDRESS|NAME[->LAST][:PORT] gate|masq|ipip [WEIGHT] [\"REQUEST\", \"RECEIVE\"] [l:N] [u:N]",
 );
 
 /// The services that there are; `none` is asked nothing.

@@ -150,6 +150,7 @@ impl Lower<'_> {
         of.smtp_alert = mails;
         of.alert = (draft.alert != Alert::default()).then_some(draft.alert.clone());
         of.alpha = true;
+        of.inherited.alpha = Some(true);
         let mut servers = Vec::new();
         let name = if v6 { "real6" } else { "real" };
         for given in block.block.iter().filter(|given| given.name() == name) {

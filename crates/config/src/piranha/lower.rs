@@ -8,8 +8,8 @@ use std::{
 use xlvs_model::{
     ClientMask, Family, Method, Persistence, Protocol, Scheduler, Server, ServiceKey, Timeouts,
     health::{
-        ActiveAddress, Check, Failover, Inherited, LoadMonitor, Piranha, RealServer, Script,
-        SorryServer, VirtualServer,
+        ActiveAddress, Check, Failover, Inherited, LoadMonitor, Origin, Piranha, RealServer,
+        Script, SorryServer, VirtualServer,
     },
 };
 
@@ -68,6 +68,42 @@ impl Place {
         };
         let interface = interface.to_owned();
         Some(ActiveAddress { address: *address, prefix: self.mask, interface, label })
+    }
+}
+
+/// What a `virtual` says.
+struct Draft<'g> {
+    place: Place,
+    terms: Terms<'g>,
+    active: bool,
+    mark: u32,
+    sorry: Option<IpAddr>,
+    served: xlvs_model::Terms,
+    persistent: u32,
+    pmask: Option<Ipv4Addr>,
+    of: VirtualServer,
+}
+
+impl Draft<'_> {
+    fn new(block: &Given, origin: Origin) -> Self {
+        let of = VirtualServer {
+            origin: Some(origin),
+            snmp_name: Some(block.text().to_owned()),
+            alpha: true,
+            inherited: Inherited { alpha: Some(true), ..Inherited::default() },
+            ..VirtualServer::default()
+        };
+        Self {
+            place: Place::default(),
+            terms: Terms::new(),
+            active: false,
+            mark: 0,
+            sorry: None,
+            served: xlvs_model::Terms::default(),
+            persistent: 0,
+            pmask: None,
+            of,
+        }
     }
 }
 
@@ -165,64 +201,31 @@ impl Lower<'_> {
     }
 
     fn virtual_server(&mut self, block: &Given) {
-        let (mut place, mut terms) = (Place::default(), Terms::new());
-        let mut of = VirtualServer {
-            origin: Some(self.assembly.origin(block.at)),
-            snmp_name: Some(block.text().to_owned()),
-            alpha: true,
-            inherited: Inherited::default(),
-            ..VirtualServer::default()
-        };
-        let (mut active, mut mark, mut sorry) = (false, 0, None);
-        let (mut service, mut persistent, mut pmask) = (xlvs_model::Terms::default(), 0, None);
+        let mut draft = Draft::new(block, self.assembly.origin(block.at));
         for given in &block.block {
-            match given.name() {
-                "address" => place.address = self.device(given),
-                "vip_nmask" => place.mask = self.mask(given),
-                "active" => active = given.is_on(),
-                "port" => {
-                    let port = self.assembly.port(given.text(), "tcp", given.value_at());
-                    terms.port = port.unwrap_or(terms.port);
-                }
-                "protocol" => terms.udp = given.text() == "udp",
-                "fwmark" => mark = given.number().unwrap_or(0),
-                "scheduler" => {
-                    let known = Scheduler::ALL.into_iter().find(|s| s.name() == given.text());
-                    service.scheduler = known.unwrap_or_default();
-                }
-                "persistent" => persistent = given.number().unwrap_or(0),
-                "pmask" => pmask = self.netmask(given),
-                "quiesce_server" => of.inhibit_on_failure = given.is_on(),
-                "load_monitor" => of.load_monitor = load_monitor(given.text()),
-                "sorry_server" => {
-                    let at = given.value_at();
-                    sorry = self.assembly.address(given.text(), at, false);
-                }
-                _ => {
-                    terms.take(given);
-                }
-            }
+            self.term(&mut draft, given);
         }
-        if !active {
+        if !draft.active {
             self.assembly
                 .report
                 .note(block.at, format!("virtual {} is not active", block.text()))
                 .means("without active = 1 it is not in force");
             return;
         }
-        let Some((address, ..)) = place.address else {
+        let Some((address, ..)) = draft.place.address else {
             self.assembly
                 .report
                 .error(block.at, format!("virtual {} has no address", block.text()))
                 .help("write: address = 10.0.0.1 eth0:1");
             return;
         };
-        if persistent > 0 {
-            let mask = ClientMask::V4(pmask.unwrap_or(Ipv4Addr::BROADCAST));
-            service.persistence = Some(Persistence { timeout_s: persistent, mask });
+        let (terms, mut of) = (draft.terms, draft.of);
+        if draft.persistent > 0 {
+            let mask = ClientMask::V4(draft.pmask.unwrap_or(Ipv4Addr::BROADCAST));
+            draft.served.persistence = Some(Persistence { timeout_s: draft.persistent, mask });
         }
         let protocol = if terms.udp { Protocol::Udp } else { Protocol::Tcp };
-        let key = match mark {
+        let key = match draft.mark {
             0 => ServiceKey::socket(protocol, address, terms.port),
             mark => ServiceKey::Mark { mark, family: Family::V4 },
         };
@@ -230,13 +233,13 @@ impl Lower<'_> {
             None => format!("{address} {}", terms.port),
             Some(mark) => format!("fwmark {mark}"),
         };
-        of.active_address = place.active();
+        of.active_address = draft.place.active();
         of.services.push(key);
-        if !self.assembly.service(key, service, block.at) {
+        if !self.assembly.service(key, draft.served, block.at) {
             return;
         }
         let method = self.method;
-        of.sorry_server = sorry.map(|address| {
+        of.sorry_server = draft.sorry.map(|address| {
             let server = Server::new(SocketAddr::new(address, terms.port), method, 1);
             SorryServer { server: VirtualServer::server_of(&key, &server), inhibit: false }
         });
@@ -245,6 +248,35 @@ impl Lower<'_> {
             servers.filter_map(|given| self.server(given, &of, &key, &terms)).collect();
         self.told_of_load(block, &of);
         self.assembly.virtual_server(of, servers);
+    }
+
+    /// A line of a `virtual`.
+    fn term<'g>(&mut self, draft: &mut Draft<'g>, given: &'g Given) {
+        match given.name() {
+            "address" => draft.place.address = self.device(given),
+            "vip_nmask" => draft.place.mask = self.mask(given),
+            "active" => draft.active = given.is_on(),
+            "port" => {
+                let port = self.assembly.port(given.text(), "tcp", given.value_at());
+                draft.terms.port = port.unwrap_or(draft.terms.port);
+            }
+            "protocol" => draft.terms.udp = given.text() == "udp",
+            "fwmark" => draft.mark = given.number().unwrap_or(0),
+            "scheduler" => {
+                let known = Scheduler::ALL.into_iter().find(|s| s.name() == given.text());
+                draft.served.scheduler = known.unwrap_or_default();
+            }
+            "persistent" => draft.persistent = given.number().unwrap_or(0),
+            "pmask" => draft.pmask = self.netmask(given),
+            "quiesce_server" => draft.of.inhibit_on_failure = given.is_on(),
+            "load_monitor" => draft.of.load_monitor = load_monitor(given.text()),
+            "sorry_server" => {
+                draft.sorry = self.assembly.address(given.text(), given.value_at(), false);
+            }
+            _ => {
+                draft.terms.take(given);
+            }
+        }
     }
 
     fn told_of_load(&mut self, block: &Given, of: &VirtualServer) {

@@ -3,8 +3,11 @@
 #[path = "../keepalived/host.rs"]
 mod host;
 
+mod convert;
 mod document;
+
 mod ldirectord;
+mod native;
 mod piranha;
 mod save;
 
