@@ -54,8 +54,10 @@ fn every_verb_has_an_example() {
         let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
         let has = above || help.contains("Example");
         let is_face = path.contains("ipvsadm") || command.get_name() == "help";
+        // What is hidden is called by the program itself.
+        let is_nobodys = is_face || command.is_hide_set();
         let is_leaf = command.get_subcommands().next().is_none();
-        assert!(has || is_face || !is_leaf, "{path}");
+        assert!(has || is_nobodys || !is_leaf, "{path}");
         command.get_subcommands().for_each(|sub| walk(sub, &path, has));
     }
     Xlvs::command().get_subcommands().for_each(|sub| walk(sub, "xlvs", false));
