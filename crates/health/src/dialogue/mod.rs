@@ -13,6 +13,7 @@ mod pattern;
 mod ping;
 mod program;
 mod smtp;
+mod talk;
 
 pub use self::{
     chunks::Chunks,
@@ -25,4 +26,5 @@ pub use self::{
     ping::{Echo, PAYLOAD},
     program::{GRACE, Program, ProgramStep, Signal, Waited},
     smtp::{Smtp, SmtpStep},
+    talk::Talk,
 };

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     sync::{Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -15,6 +15,7 @@ use nix::{
     unistd::{Group, Pid, User, geteuid},
 };
 use tokio::{
+    io::AsyncReadExt as _,
     process::{Child, Command},
     time::timeout,
 };
@@ -23,7 +24,7 @@ use xlvs_model::health::{MiscCheck, Script, ScriptUser};
 use super::net::is_out_of_files;
 use crate::{
     Fault, Outcome,
-    dialogue::{Program, ProgramStep, Signal, Waited},
+    dialogue::{GRACE, Program, ProgramStep, Signal, Waited},
     script::{self, Ids, Part},
 };
 
@@ -51,13 +52,51 @@ impl Users {
 
 /// Runs a check's program to its end, or ends it.
 pub(super) async fn run(check: &MiscCheck, users: &Users) -> Outcome {
+    match start(&check.script, users, Stdio::null()) {
+        Ok(child) => end_of(child, check.timeout, check.dynamic).await,
+        Err(fault) => fault.outcome(),
+    }
+}
+
+/// The same for what a program prints, up to `limit` bytes: more is not read.
+pub(super) async fn read(
+    script: &Script,
+    time: Duration,
+    users: &Users,
+    limit: u64,
+) -> Result<Vec<u8>, Outcome> {
+    let mut child =
+        start(script, users, Stdio::piped()).map_err(|fault: NotRun| fault.outcome())?;
+    let pipe = child.child.stdout.take();
+    let reading = tokio::spawn(async move {
+        let mut printed = Vec::new();
+        match pipe {
+            Some(pipe) => pipe.take(limit).read_to_end(&mut printed).await.map(|_| printed),
+            None => Ok(printed),
+        }
+    });
+    let outcome = end_of(child, time, false).await;
+    if !outcome.is_good() {
+        reading.abort();
+        return Err(outcome);
+    }
+    // What it left behind may hold the pipe for as long as it likes.
+    let abort = reading.abort_handle();
+    match timeout(GRACE, reading).await {
+        Ok(Ok(Ok(printed))) => Ok(printed),
+        Ok(Ok(Err(fault))) => Err(Outcome::Unasked(format!("no word of its output: {fault}"))),
+        Ok(Err(fault)) => Err(Outcome::Unasked(format!("no word of its output: {fault}"))),
+        Err(_) => {
+            abort.abort();
+            Err(Outcome::Bad(Fault::CannotRun("its output does not end with it".into())))
+        }
+    }
+}
+
+/// Waits for a program's end, or brings it about.
+async fn end_of(mut child: Running, time: Duration, dynamic: bool) -> Outcome {
     let began = Instant::now();
-    let mut child = match start(&check.script, users) {
-        Ok(child) => child,
-        Err(NotRun::Here(why)) => return Outcome::Unasked(why),
-        Err(NotRun::Never(why)) => return Outcome::Bad(Fault::CannotRun(why)),
-    };
-    let mut program = Program::new(check.timeout, check.dynamic, began.elapsed());
+    let mut program = Program::new(time, dynamic, Duration::ZERO);
     loop {
         let left = program.wake().saturating_sub(began.elapsed());
         match timeout(left, child.child.wait()).await {
@@ -82,8 +121,8 @@ pub(super) async fn run(check: &MiscCheck, users: &Users) -> Outcome {
 
 /// Starts a program that nobody waits for; it is reaped when it ends.
 pub(super) fn start_alone(script: &Script, users: &Users) -> Result<(), String> {
-    let mut running =
-        start(script, users).map_err(|(NotRun::Here(why) | NotRun::Never(why))| why)?;
+    let mut running = start(script, users, Stdio::null())
+        .map_err(|(NotRun::Here(why) | NotRun::Never(why))| why)?;
     // It outlives the daemon if it must: it tells of the daemon's end, too.
     running.over = true;
     tokio::spawn(async move { running.child.wait().await });
@@ -122,8 +161,18 @@ enum NotRun {
     Never(String),
 }
 
-fn start(script: &Script, users: &Users) -> Result<Running, NotRun> {
+impl NotRun {
+    fn outcome(self) -> Outcome {
+        match self {
+            Self::Here(why) => Outcome::Unasked(why),
+            Self::Never(why) => Outcome::Bad(Fault::CannotRun(why)),
+        }
+    }
+}
+
+fn start(script: &Script, users: &Users, output: Stdio) -> Result<Running, NotRun> {
     let mut command = command(script, users).map_err(NotRun::Never)?;
+    command.stdout(output);
     let child = command.spawn().map_err(|fault| match fault.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => NotRun::Here(fault.to_string()),
         _ if is_out_of_files(&fault) => NotRun::Here(fault.to_string()),
@@ -141,12 +190,7 @@ fn command(script: &Script, users: &Users) -> Result<Command, String> {
     let parts = parts(&path).map_err(|fault| format!("{}: {fault}", path.display()))?;
     script::judge(&parts, ids, users.security).map_err(|fault| fault.to_string())?;
     let mut command = Command::new(&path);
-    command
-        .args(&script.argv[1..])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0);
+    command.args(&script.argv[1..]).stdin(Stdio::null()).stderr(Stdio::null()).process_group(0);
     if geteuid().is_root() && ids.uid != 0 {
         command.uid(ids.uid).gid(ids.gid);
     }

@@ -24,7 +24,7 @@ use crate::{
 const SMTP_STEPS: u32 = 3;
 
 /// The largest reply that is looked at.
-const DATAGRAM: usize = 4096;
+pub(super) const DATAGRAM: usize = 4096;
 
 /// Makes each query's number its own.
 static QUERIES: AtomicU16 = AtomicU16::new(0);
@@ -158,7 +158,7 @@ pub(super) async fn file(check: &FileCheck) -> Outcome {
     file_says(check, &text)
 }
 
-fn open(ask: &Ask) -> Result<UdpSocket, Outcome> {
+pub(super) fn open(ask: &Ask) -> Result<UdpSocket, Outcome> {
     let open = || {
         let domain = Domain::for_address(ask.target);
         let kind = Type::DGRAM.nonblocking().cloexec();

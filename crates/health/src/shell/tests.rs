@@ -1,5 +1,7 @@
 //! Questions to small servers on loopback, which behave in every bad way.
 
+mod talk;
+
 use std::{
     collections::BTreeMap,
     future::Future,

@@ -1,0 +1,172 @@
+//! ldirectord's `negotiate`: a dialogue of each service's own kind.
+//!
+//! One machine per kind. Bytes go in; what to send and the verdict come out ([`ServiceStep`]).
+//! What a server sends is bounded: a line, and all that is said in one dialogue.
+
+mod lines;
+mod simple;
+
+use std::fmt::Debug;
+
+use xlvs_model::health::{ServiceCheck, UrlRegex};
+
+use super::{Pattern, PatternFault};
+use crate::{Fault, Outcome};
+
+pub use self::{
+    lines::{Lines, imap, nntp, pop},
+    simple::Simple,
+};
+
+/// What a line of a server may be long.
+const LINE_LIMIT: usize = 16 << 10;
+
+/// What a server may say in one dialogue.
+const WHOLE_LIMIT: usize = 1 << 20;
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServiceStep {
+    /// Wait for more.
+    Read,
+    /// Send this, then wait.
+    Send(Vec<u8>),
+    /// Send this and nothing after it (the sending half is closed), then wait.
+    SendLast(Vec<u8>),
+    /// The verdict is in; say goodbye, and do not mind the answer.
+    Bye(Vec<u8>, Outcome),
+    /// The verdict is in.
+    Done(Outcome),
+}
+
+/// One dialogue over a stream.
+pub trait ServiceDialogue: Debug + Send {
+    /// Before the first byte: who speaks first?
+    fn begin(&mut self) -> ServiceStep {
+        ServiceStep::Read
+    }
+
+    /// Bytes came.
+    fn feed(&mut self, bytes: &[u8]) -> ServiceStep;
+
+    /// The server closed.
+    fn end(&mut self) -> Outcome {
+        Outcome::Bad(Fault::Silent)
+    }
+}
+
+/// `receive`, compiled; none: any answer is good.
+pub fn receive(check: &ServiceCheck) -> Result<Option<Pattern>, PatternFault> {
+    let terms = || UrlRegex { pattern: check.receive.clone(), ..UrlRegex::default() };
+    (!check.receive.is_empty()).then(|| Pattern::new(&terms())).transpose()
+}
+
+/// The outcome of an answer that `receive` is asked about.
+fn judge(pattern: Option<&Pattern>, answer: &[u8]) -> Outcome {
+    match pattern {
+        Some(pattern) if !pattern.is_in(answer) => Outcome::Bad(Fault::Pattern { found: false }),
+        _ => Outcome::GOOD,
+    }
+}
+
+/// The outcome of a wrong answer.
+fn wrong(what: impl Into<String>, code: Option<u16>) -> Outcome {
+    Outcome::Bad(Fault::Answered { what: what.into(), code })
+}
+
+/// As much of a line as a person wants to see.
+fn shorten(line: &str) -> String {
+    line.chars().filter(|c| !c.is_control()).take(80).collect()
+}
+
+/// A word of the configuration for a protocol of lines. What would end the line cannot be said.
+fn word<'a>(what: &str, text: &'a str) -> Result<&'a str, Outcome> {
+    if text.contains(['\r', '\n', '\0']) {
+        return Err(Outcome::Unasked(format!("its {what} is more than one line")));
+    }
+    Ok(text)
+}
+
+/// Lines out of bytes that come in pieces.
+#[derive(Debug, Default)]
+struct LineBuffer {
+    bytes: Vec<u8>,
+    seen: usize,
+}
+
+impl LineBuffer {
+    fn push(&mut self, bytes: &[u8]) {
+        self.seen = self.seen.saturating_add(bytes.len());
+        // One more than a line may have says that it is too long.
+        let room = (LINE_LIMIT + WHOLE_LIMIT).saturating_sub(self.bytes.len());
+        self.bytes.extend_from_slice(&bytes[..room.min(bytes.len())]);
+    }
+
+    /// The next whole line with its end; none yet; or a server that does not stop.
+    fn next(&mut self) -> Result<Option<Vec<u8>>, Outcome> {
+        let end = self.bytes.iter().position(|byte| *byte == b'\n');
+        let length = end.map_or(self.bytes.len(), |at| at + 1);
+        if length > LINE_LIMIT {
+            return Err(wrong("a line without an end", None));
+        }
+        if self.seen > WHOLE_LIMIT {
+            return Err(wrong(format!("more than {WHOLE_LIMIT} bytes"), None));
+        }
+        Ok(end.map(|at| self.bytes.drain(..=at).collect()))
+    }
+
+    /// The next whole line as a text without its end.
+    fn next_text(&mut self) -> Result<Option<String>, Outcome> {
+        let line = self.next()?;
+        Ok(line.map(|line| String::from_utf8_lossy(&line).trim_end().to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Plays a server's part, and then closes. What was said, and the verdict.
+    pub(super) fn play(dialogue: &mut dyn ServiceDialogue, server: &[&[u8]]) -> (String, Outcome) {
+        let mut said = Vec::new();
+        let mut step = dialogue.begin();
+        let mut server = server.iter();
+        loop {
+            match step {
+                ServiceStep::Read => {}
+                ServiceStep::Send(bytes) | ServiceStep::SendLast(bytes) => said.extend(bytes),
+                ServiceStep::Bye(bytes, outcome) => {
+                    said.extend(bytes);
+                    return (String::from_utf8_lossy(&said).into_owned(), outcome);
+                }
+                ServiceStep::Done(outcome) => {
+                    return (String::from_utf8_lossy(&said).into_owned(), outcome);
+                }
+            }
+            step = match server.next() {
+                Some(bytes) => dialogue.feed(bytes),
+                None => ServiceStep::Done(dialogue.end()),
+            };
+        }
+    }
+
+    /// A server that sends one byte without an end gets its verdict after a bounded number.
+    pub(super) fn assert_bounded(dialogue: &mut dyn ServiceDialogue, byte: u8) {
+        let _ = dialogue.begin();
+        let block = [byte; 4096];
+        let limit = (LINE_LIMIT + WHOLE_LIMIT) / block.len() + 2;
+        for _ in 0..limit {
+            if let ServiceStep::Done(outcome) = dialogue.feed(&block) {
+                assert!(!outcome.is_good(), "{dialogue:?}");
+                return;
+            }
+        }
+        panic!("no verdict after {limit} blocks of {byte:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_said_in_a_line_is_not_said() {
+        assert_eq!(word("login", "me"), Ok("me"));
+        assert!(matches!(word("login", "me\r\nQUIT"), Err(Outcome::Unasked(_))));
+    }
+}
