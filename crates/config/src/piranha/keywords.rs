@@ -58,7 +58,8 @@ pub(super) static TABLE: &[Row] = &[
         "rsh_command",
         Words(1, "rsh|ssh"),
         "runs load_monitor = uptime on servers; default rsh",
-    ),
+    )
+    .but(Kept),
     Row::new(&[TOP], "nat_router", DEVICE, "the servers' way out, which the active director has")
         .but(Kept),
     Row::new(&[TOP], "nat_nmask", MASK, "the mask of nat_router").but(Kept),
@@ -111,9 +112,10 @@ pub(super) static TABLE: &[Row] = &[
         &[VIRTUAL],
         "address",
         DEVICE,
-        "the service's address, and the interface that it is put on",
+        "the service's address; the interface is kept, and the address not put on it",
     ),
-    Row::new(&[VIRTUAL], "vip_nmask", MASK, "the address's mask; default 255.255.255.255"),
+    Row::new(&[VIRTUAL], "vip_nmask", MASK, "the address's mask; default 255.255.255.255")
+        .but(Kept),
     Row::new(&[VIRTUAL], "active", ONE, "0: the service is not run; default 0"),
     Row::new(&[VIRTUAL], "port", Words(1, "PORT"), "the service's port; default 80"),
     Row::new(&[VIRTUAL], "protocol", OneOf(&["tcp", "udp"]), "default tcp"),
@@ -176,7 +178,8 @@ pub(super) static TABLE: &[Row] = &[
         "load_monitor",
         Words(1, "uptime|rup|ruptime|none"),
         "servers' weights follow their loads; default none",
-    ),
+    )
+    .but(Kept),
     Row::new(
         &[VIRTUAL],
         "sorry_server",
