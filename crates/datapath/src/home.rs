@@ -64,7 +64,7 @@ pub trait Round {
 
 /// The tables. Everything takes `&self`: entries change through their cells, and several CPUs share
 /// the tables in the kernel anyway. An entry that was looked up stays readable when it is removed;
-/// in the kernel it may then turn into another one, which is why a [`Word`](crate::tables::Word)
+/// in the kernel it may then turn into another one, which is why a [`Word`]
 /// holds all that a state change needs to be sure of.
 pub trait Tables {
     /// `&Conn` in the kernel, a counted reference in userspace.
@@ -249,7 +249,7 @@ pub trait Tables {
     {
         crate::choose_bounded(self, plan, table, key)
     }
-    /// [`mark`](crate::mark()), by whatever way the home calls it.
+    /// [`mark`](mod@crate::mark), by whatever way the home calls it.
     fn mark(&self, newcomer: &Newcomer) -> u32
     where
         Self: Sized,

@@ -139,7 +139,7 @@ impl Resets {
     }
 
     /// The one to the client, as its service sends it, back where the frame came from. `unfinished`
-    /// as in [`Segment::tcp`].
+    /// as in `Segment::tcp`.
     #[inline(always)]
     pub fn to_client(&self, unfinished: bool) -> Frame {
         let segment = Segment {

@@ -4,7 +4,7 @@
 //! | entry | `word` | `hop` | `origin` |
 //! |---|---|---|---|
 //! | template | state 1: assured; [`CONN_TEMPLATE`] | how many connections it controls | - |
-//! | a client's entry | as ever | which template controls it, see [`Template::control`] | as ever |
+//! | a client's entry | as ever | which template controls it, see `Template::control` | as ever |
 
 use crate::{
     Admission, Insert, Newcomer, Reason, Tables,

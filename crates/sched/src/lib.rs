@@ -12,8 +12,8 @@
 //!
 //! | kind | function | needs |
 //! |---|---|---|
-//! | Walk | [`walk`] or [`pick`] | the plan's state, remembered afterwards |
-//! | Random | [`twos`] | a new uniform u64 |
+//! | Walk | [`walk()`] or [`pick`] | the plan's state, remembered afterwards |
+//! | Random | [`twos()`] | a new uniform u64 |
 //! | Table | [`find`] | a [`Table`], bucket -> server; the service's flags; [`table_key`] |
 //! | Cache | [`cached`] | a [`Cache`] at the packet's destination; now; lblcr's expiration |
 //! | Bounded | [`bounded`] | a [`Table`], too, of [`build::table`] for chbl; [`table_key`] |

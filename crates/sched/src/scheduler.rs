@@ -40,9 +40,9 @@ pub enum Scheduler {
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// A walk over the list: [`crate::walk`].
+    /// A walk over the list: [`crate::walk()`].
     Walk = 0,
-    /// A walk and a random number: [`crate::twos`].
+    /// A walk and a random number: [`crate::twos()`].
     Random = 1,
     /// A table made when the list changes: [`crate::find`].
     Table = 2,
