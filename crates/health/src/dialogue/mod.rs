@@ -12,6 +12,7 @@ mod mail;
 mod pattern;
 mod ping;
 mod program;
+mod service;
 mod smtp;
 mod talk;
 
@@ -25,6 +26,7 @@ pub use self::{
     pattern::{Pattern, PatternFault, Search, WINDOW},
     ping::{Echo, PAYLOAD},
     program::{GRACE, Program, ProgramStep, Signal, Waited},
+    service::{Lines, ServiceDialogue, ServiceStep, Simple, imap, nntp, pop, receive},
     smtp::{Smtp, SmtpStep},
     talk::Talk,
 };

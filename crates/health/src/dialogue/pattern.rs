@@ -79,6 +79,11 @@ impl Pattern {
     pub const fn takes(&self, found: bool) -> bool {
         found != self.no_match
     }
+
+    /// It matches somewhere in this text, whatever the offsets say.
+    pub fn is_in(&self, text: &[u8]) -> bool {
+        self.regex.is_match(text)
+    }
 }
 
 /// `regex_options`.

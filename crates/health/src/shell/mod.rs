@@ -10,6 +10,7 @@ mod misc;
 mod net;
 mod other;
 mod ping;
+mod service;
 mod talk;
 mod tls;
 mod via;
@@ -268,10 +269,11 @@ async fn question(ask: &Ask, url: usize, context: &Context) -> Outcome {
         Kind::Dns(check) => other::dns(ask, check).await,
         Kind::Udp(check) => other::udp(ask, check).await,
         Kind::File(check) => other::file(check).await,
+        Kind::Service(check) => service::ask(ask, check, context).await,
         Kind::Talk(check) => talk::ask(ask, check, context).await,
         Kind::Output(check) => talk::output(check, context).await,
         Kind::External(check) => talk::external(check, context).await,
-        Kind::Bfd(_) | Kind::Syn | Kind::Service(_) | Kind::Grpc(_) | Kind::Agent(_) => {
+        Kind::Bfd(_) | Kind::Syn | Kind::Grpc(_) | Kind::Agent(_) => {
             Outcome::Unasked(format!("xlvs does not do {} yet", ask.kind.keyword()))
         }
     }

@@ -40,9 +40,7 @@ impl Wants {
         let upper = line.to_ascii_uppercase();
         match self {
             Self::PopOk => Some(upper.starts_with("+OK")),
-            Self::ImapGreeting => {
-                Some(upper.starts_with("* OK") || upper.starts_with("* PREAUTH"))
-            }
+            Self::ImapGreeting => Some(upper.starts_with("* OK") || upper.starts_with("* PREAUTH")),
             Self::ImapTag(tag) => match upper.strip_prefix(tag) {
                 Some(rest) => Some(rest.trim_start().starts_with("OK")),
                 None if upper.starts_with("* ") && !upper.starts_with("* BYE") => None,
