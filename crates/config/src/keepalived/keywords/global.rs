@@ -147,20 +147,22 @@ pub(super) const GLOBAL: &[Keyword] = &[
     row(G, &["no_email_faults"], Takes::Flag, "no mails of faults").later(),
     row(G, &["no_checker_emails"], Takes::Flag, "no mails of services and servers"),
     row(G, &["checker_log_all_failures"], Takes::Bool, "logs also failures that a retry may mend"),
-    row(G, &["startup_script"], Takes::Script, "run before anything else"),
+    row(G, &["startup_script"], Takes::Script, "run before anything else").nothing(NOT_YET),
     row(
         G,
         &["startup_script_timeout"],
         Takes::Number(1, 1000),
         "seconds that it may take; default 10",
-    ),
-    row(G, &["shutdown_script"], Takes::Script, "run after everything else"),
+    )
+    .nothing(NOT_YET),
+    row(G, &["shutdown_script"], Takes::Script, "run after everything else").nothing(NOT_YET),
     row(
         G,
         &["shutdown_script_timeout"],
         Takes::Number(1, 1000),
         "seconds that it may take; default 10",
-    ),
+    )
+    .nothing(NOT_YET),
     row(G, &["script_user"], Takes::Words("USER [GROUP]"), "who runs scripts that name nobody"),
     row(G, &["enable_script_security"], Takes::Flag, "root runs no script that others may change"),
     row(
@@ -175,7 +177,8 @@ pub(super) const GLOBAL: &[Keyword] = &[
         &["lvs_flush_on_stop", "lvs_flush_onstop"],
         Takes::MaybeWord("VS"),
         "services are deleted at the end",
-    ),
+    )
+    .nothing(NOT_YET),
     row(
         G,
         &["lvs_sync_daemon", "lvs_sync_daemon_interface"],
@@ -183,14 +186,17 @@ pub(super) const GLOBAL: &[Keyword] = &[
             "INTERFACE [[inst] INSTANCE] [id N] [maxlen N] [port N] [ttl N] [group ADDRESS]",
         ),
         "tells another director of connections",
-    ),
+    )
+    .nothing(NOT_YET),
     row(
         G,
         &["notify_fifo", "lvs_notify_fifo"],
         Takes::Words("PATH [USER [GROUP]]"),
         "changes are written to this FIFO",
-    ),
-    row(G, &["notify_fifo_script", "lvs_notify_fifo_script"], Takes::Script, "reads the FIFO"),
+    )
+    .nothing(NOT_YET),
+    row(G, &["notify_fifo_script", "lvs_notify_fifo_script"], Takes::Script, "reads the FIFO")
+        .nothing(NOT_YET),
     row(
         G,
         &["rs_init_notifies"],
@@ -472,3 +478,6 @@ const DBUS: &str = "xlvs does not speak D-Bus; it has an API on a socket";
 const RELOAD: &str = "xlvs reads the file again on SIGHUP or xlvs apply";
 const DUMP: &str = "xlvs shows its state with xlvs status, service and server";
 const IPTABLES: &str = "xlvs makes no ipsets";
+
+/// It is read and kept.
+const NOT_YET: &str = "xlvs does not do this yet";
