@@ -130,7 +130,13 @@ pub(crate) const NEWCOMERS: &[Mutant] = &[
     mutant(
         "a removed server of a template gets connections, where it was chosen",
         TEMPLATE,
-        "!dest.is_in_service() || quiesced",
+        "!dest.is_in_service() || leaves { 0 }",
+        "leaves { 0 }",
+    ),
+    mutant(
+        "a template leads to a server that leaves",
+        TEMPLATE,
+        "quiesced || dest.flags & DEST_LEAVING != 0",
         "quiesced",
     ),
     mutant(
