@@ -41,6 +41,8 @@ pub struct Http {
     /// The head is looked at when a line ends, or when there is twice as much of it.
     look_at: usize,
     stage: Stage,
+    /// It answers HEAD.
+    bodiless: bool,
 }
 
 #[derive(Debug)]
@@ -54,7 +56,13 @@ enum Stage {
 impl Http {
     /// Before the first byte.
     pub const fn new(page: Arc<Page>) -> Self {
-        Self { page, head: Vec::new(), look_at: 1, stage: Stage::Head }
+        Self { page, head: Vec::new(), look_at: 1, stage: Stage::Head, bodiless: false }
+    }
+
+    /// Of HEAD: no body comes, whatever the fields say.
+    pub const fn without_body(mut self) -> Self {
+        self.bodiless = true;
+        self
     }
 
     /// Bytes came. An outcome ends the dialogue.
@@ -94,7 +102,9 @@ impl Http {
             return Some(outcome);
         }
         self.stage = match framing {
-            _ if status == 204 || status == 304 || status < 200 => Stage::Plain(judge, Some(0)),
+            _ if self.bodiless || status == 204 || status == 304 || status < 200 => {
+                Stage::Plain(judge, Some(0))
+            }
             Framing::Chunked => Stage::Chunked(judge.with_framing(), Chunks::default()),
             Framing::Length(length) => Stage::Plain(judge, Some(length)),
             Framing::UntilClose => Stage::Plain(judge, None),

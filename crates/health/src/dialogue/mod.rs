@@ -26,7 +26,10 @@ pub use self::{
     pattern::{Pattern, PatternFault, Search, WINDOW},
     ping::{Echo, PAYLOAD},
     program::{GRACE, Program, ProgramStep, Signal, Waited},
-    service::{Lines, ServiceDialogue, ServiceStep, Simple, imap, nntp, pop, receive},
+    service::{
+        Dns, FramedDns, Ftp, Lines, ServiceDialogue, ServiceStep, Simple, Sip, WHOLE_LIMIT, imap,
+        nntp, pop, receive, web,
+    },
     smtp::{Smtp, SmtpStep},
     talk::Talk,
 };

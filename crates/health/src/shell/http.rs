@@ -89,7 +89,7 @@ async fn speak<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
 }
 
 /// HTTP/1.
-async fn first<S: AsyncRead + AsyncWrite + Unpin>(
+pub(super) async fn first<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     request: &[u8],
     mut http: Http,

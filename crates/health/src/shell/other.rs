@@ -94,11 +94,7 @@ async fn greet(ask: &Ask, check: &SmtpCheck) -> Outcome {
 
 /// Asks a name server.
 pub(super) async fn dns(ask: &Ask, check: &DnsCheck) -> Outcome {
-    let born = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().subsec_micros();
-    let [_, _, high, low] = born.to_be_bytes();
-    let salt = u16::from_be_bytes([high, low]);
-    let id = QUERIES.fetch_add(1, Ordering::Relaxed) ^ salt;
-    let query = match Query::new(check, id) {
+    let query = match Query::new(check, number()) {
         Ok(query) => query,
         Err(fault) => return Outcome::Unasked(fault.to_string()),
     };
@@ -120,6 +116,13 @@ pub(super) async fn dns(ask: &Ask, check: &DnsCheck) -> Outcome {
         Ok(found) => found.unwrap_or_else(|fault: io::Error| unreached(&fault)),
         Err(_) => late(Stage::Answer, ask.timeout),
     }
+}
+
+/// A number for a query.
+pub(super) fn number() -> u16 {
+    let born = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().subsec_micros();
+    let [_, _, high, low] = born.to_be_bytes();
+    QUERIES.fetch_add(1, Ordering::Relaxed) ^ u16::from_be_bytes([high, low])
 }
 
 /// Sends a datagram and waits for a reply or an ICMP error.

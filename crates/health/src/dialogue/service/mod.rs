@@ -3,8 +3,12 @@
 //! One machine per kind. Bytes go in; what to send and the verdict come out ([`ServiceStep`]).
 //! What a server sends is bounded: a line, and all that is said in one dialogue.
 
+mod dns;
+mod ftp;
 mod lines;
 mod simple;
+mod sip;
+mod web;
 
 use std::fmt::Debug;
 
@@ -14,15 +18,19 @@ use super::{Pattern, PatternFault};
 use crate::{Fault, Outcome};
 
 pub use self::{
+    dns::{Dns, FramedDns},
+    ftp::Ftp,
     lines::{Lines, imap, nntp, pop},
     simple::Simple,
+    sip::Sip,
+    web::web,
 };
 
 /// What a line of a server may be long.
 const LINE_LIMIT: usize = 16 << 10;
 
-/// What a server may say in one dialogue.
-const WHOLE_LIMIT: usize = 1 << 20;
+/// What a server may say in one dialogue, or a file may be long.
+pub const WHOLE_LIMIT: usize = 1 << 20;
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +41,10 @@ pub enum ServiceStep {
     Send(Vec<u8>),
     /// Send this and nothing after it (the sending half is closed), then wait.
     SendLast(Vec<u8>),
+    /// Make a second connection, to this port; then send this on the first, and wait.
+    Open(u16, Vec<u8>),
+    /// Read the second connection to its end, and hand that to [`ServiceDialogue::fetched`].
+    Fetch,
     /// The verdict is in; say goodbye, and do not mind the answer.
     Bye(Vec<u8>, Outcome),
     /// The verdict is in.
@@ -48,6 +60,11 @@ pub trait ServiceDialogue: Debug + Send {
 
     /// Bytes came.
     fn feed(&mut self, bytes: &[u8]) -> ServiceStep;
+
+    /// What came by the second connection.
+    fn fetched(&mut self, _file: &[u8]) -> ServiceStep {
+        ServiceStep::Read
+    }
 
     /// The server closed.
     fn end(&mut self) -> Outcome {
@@ -91,28 +108,37 @@ fn word<'a>(what: &str, text: &'a str) -> Result<&'a str, Outcome> {
 #[derive(Debug, Default)]
 struct LineBuffer {
     bytes: Vec<u8>,
+    /// Where the next line begins.
+    from: usize,
     seen: usize,
 }
 
 impl LineBuffer {
     fn push(&mut self, bytes: &[u8]) {
+        self.bytes.drain(..self.from);
+        self.from = 0;
         self.seen = self.seen.saturating_add(bytes.len());
-        // One more than a line may have says that it is too long.
-        let room = (LINE_LIMIT + WHOLE_LIMIT).saturating_sub(self.bytes.len());
-        self.bytes.extend_from_slice(&bytes[..room.min(bytes.len())]);
+        self.bytes.extend_from_slice(bytes);
     }
 
     /// The next whole line with its end; none yet; or a server that does not stop.
     fn next(&mut self) -> Result<Option<Vec<u8>>, Outcome> {
-        let end = self.bytes.iter().position(|byte| *byte == b'\n');
-        let length = end.map_or(self.bytes.len(), |at| at + 1);
-        if length > LINE_LIMIT {
+        let rest = &self.bytes[self.from..];
+        let end = rest.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
+        if end.unwrap_or(rest.len()) > LINE_LIMIT {
             return Err(wrong("a line without an end", None));
         }
         if self.seen > WHOLE_LIMIT {
             return Err(wrong(format!("more than {WHOLE_LIMIT} bytes"), None));
         }
-        Ok(end.map(|at| self.bytes.drain(..=at).collect()))
+        let line = end.map(|end| rest[..end].to_vec());
+        self.from += end.unwrap_or(0);
+        Ok(line)
+    }
+
+    /// What came after the last line's end.
+    fn rest(&mut self) -> Vec<u8> {
+        self.bytes.split_off(self.from)
     }
 
     /// The next whole line as a text without its end.
@@ -133,8 +159,10 @@ mod tests {
         let mut server = server.iter();
         loop {
             match step {
-                ServiceStep::Read => {}
-                ServiceStep::Send(bytes) | ServiceStep::SendLast(bytes) => said.extend(bytes),
+                ServiceStep::Read | ServiceStep::Fetch => {}
+                ServiceStep::Send(bytes)
+                | ServiceStep::SendLast(bytes)
+                | ServiceStep::Open(_, bytes) => said.extend(bytes),
                 ServiceStep::Bye(bytes, outcome) => {
                     said.extend(bytes);
                     return (String::from_utf8_lossy(&said).into_owned(), outcome);
@@ -144,7 +172,10 @@ mod tests {
                 }
             }
             step = match server.next() {
-                Some(bytes) => dialogue.feed(bytes),
+                Some(bytes) => match bytes.strip_prefix(b"FILE ") {
+                    Some(file) => dialogue.fetched(file),
+                    None => dialogue.feed(bytes),
+                },
                 None => ServiceStep::Done(dialogue.end()),
             };
         }

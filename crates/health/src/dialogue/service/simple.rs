@@ -45,7 +45,7 @@ impl ServiceDialogue for Simple {
 
     /// The last line needs no end.
     fn end(&mut self) -> Outcome {
-        let rest = std::mem::take(&mut self.lines.bytes);
+        let rest = self.lines.rest();
         if !rest.is_empty() && self.is_in(&rest) {
             return Outcome::GOOD;
         }
