@@ -277,7 +277,7 @@ impl Director {
             _ = watching => Ending::Blind,
         };
         sd_notify::notify(&[NotifyState::Stopping]).unwrap_or_default();
-        drop(timeout(PARTING, site.stop()).await);
+        drop(timeout(STOPPING, site.stop()).await);
         if ending == Ending::Left && self.ephemeral {
             engine
                 .ask(|engine| engine.detach(&Actor::default()))
@@ -371,3 +371,6 @@ const MAX_WISHES: usize = 256;
 
 /// How long answers may take to be written at the end.
 const PARTING: Duration = Duration::from_millis(500);
+
+/// The longest `shutdown_script_timeout`, and what ending a script that overran takes.
+const STOPPING: Duration = Duration::from_secs(1005);

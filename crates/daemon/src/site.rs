@@ -11,6 +11,7 @@ mod host;
 mod leaving;
 mod memory;
 mod record;
+mod scripts;
 
 use std::{
     future::Future,
@@ -315,6 +316,7 @@ impl Runner {
         }
         let (_, rest) = split(effects);
         self.perform(rest).await;
+        self.shut_down().await;
     }
 }
 

@@ -70,6 +70,7 @@ impl Runner {
         }
         if let Some(loaded) = loaded {
             let by = file_actor(&loaded.in_force);
+            self.start_up(&loaded).await;
             return self.put_in_force(loaded, &by, None, true).await.map(drop);
         }
         let Some(file) = self.record.in_force.as_ref().map(|file| file.file.clone()) else {
@@ -78,6 +79,7 @@ impl Runner {
         let trouble = match load(Path::new(&file), self.options.config_id.as_deref()) {
             Ok(loaded) => {
                 let by = file_actor(&loaded.in_force);
+                self.start_up(&loaded).await;
                 self.put_in_force(loaded, &by, None, true).await.err()
             }
             Err(broken) => Some(broken.summary),

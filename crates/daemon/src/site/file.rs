@@ -55,13 +55,8 @@ pub(crate) fn load(path: &Path, config_id: Option<&str>) -> Result<Loaded, Broke
 
 /// Settings of the whole that are read and that nobody acts on yet.
 fn idle(globals: &Globals) -> impl Iterator<Item = &'static str> {
-    let words = [
-        (globals.startup.is_some(), "startup_script"),
-        (globals.shutdown.is_some(), "shutdown_script"),
-        (!globals.fifos.is_empty(), "notify_fifo"),
-        (globals.sync.is_some(), "lvs_sync_daemon"),
-        (globals.flush_on_stop.is_some(), "lvs_flush_on_stop"),
-    ];
+    let words =
+        [(!globals.fifos.is_empty(), "notify_fifo"), (globals.sync.is_some(), "lvs_sync_daemon")];
     words.into_iter().filter_map(|(is_written, word)| is_written.then_some(word))
 }
 

@@ -301,3 +301,45 @@ async fn the_next_daemon_knows_what_checks_found_and_what_happened() {
     let started = events.iter().filter(|e| e.message.starts_with("started")).count();
     assert_eq!(started, 2, "of both daemons: {events:?}");
 }
+
+/// Scripts and what is flushed, at the start and at the end.
+#[tokio::test]
+async fn a_file_may_ask_for_more_at_the_start_and_at_the_end() {
+    let added_by_hand = Change::AddService {
+        service: "tcp:10.0.0.2:80".parse().unwrap(),
+        terms: Scheduler::Rr.into(),
+    };
+    for (flush, left, why) in [
+        ("", 2, "services stay"),
+        ("lvs_flush_on_stop", 0, "all services are deleted"),
+        ("lvs_flush_on_stop VS", 1, "the file's services are deleted"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, log] = ["k.conf", "log"].map(|name| folder.path().join(name));
+        let say =
+            |word: &str| format!("{word}_script \"/bin/sh -c 'echo {word} >> {}'\"", log.display());
+        let (startup, shutdown) = (say("startup"), say("shutdown"));
+        write(
+            &path,
+            &[(1, 1)],
+            &format!("global_defs {{\n {startup}\n {shutdown}\n {flush}\n}}\n"),
+        );
+        let options = Options { config: Some(path.clone()), ..Options::default() };
+        let (publish, _shifts) = queue::unbounded_channel();
+        let (wishes, _granted) = queue::channel(4);
+        let plane = Box::new(Fake::default());
+        let engine = Engine::start(plane, Model::default(), Vec::new(), None, publish, wishes);
+        let (engine, _) = Owner::start(engine.unwrap(), Duration::from_mins(1)).unwrap();
+        let (site, mut runner) = Site::new(engine.clone(), options);
+        runner.begin(Some(load(&path, None).unwrap())).await.unwrap();
+        assert_eq!(fs::read_to_string(&log).unwrap(), "startup\n", "{why}");
+        tokio::spawn(runner.run());
+        site.reload().await;
+        let change = added_by_hand.clone();
+        engine.ask(move |e| e.change(&[change])).await.unwrap().unwrap();
+        site.stop().await;
+        assert_eq!(fs::read_to_string(&log).unwrap(), "startup\nshutdown\n", "once each: {why}");
+        let services = engine.ask(|e| e.services(None, false)).await.unwrap().unwrap();
+        assert_eq!(services.len(), left, "{why}");
+    }
+}

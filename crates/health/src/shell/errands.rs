@@ -4,13 +4,14 @@
 //! much of it waits, what comes is dropped and told, since an alert that is an hour late helps
 //! nobody.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 use tracing::{info, warn};
+use xlvs_model::health::{MiscCheck, Script};
 
 use super::{mail, misc};
-use crate::{Alert, Config, Effect, Mail};
+use crate::{Alert, Config, Effect, Mail, Outcome};
 
 /// Letters that may wait.
 const LETTERS: usize = 256;
@@ -33,6 +34,12 @@ impl Errands {
         });
         let users = Arc::new(misc::Users::new(config.script_security));
         Self { users, letters }
+    }
+
+    /// Runs a program to its end, or ends it.
+    pub async fn finish(&self, script: &Script, limit: Duration) -> Outcome {
+        let misc = MiscCheck { script: script.clone(), timeout: limit, dynamic: false };
+        misc::run(&misc, &self.users).await
     }
 
     /// Carries out an effect, if it is one of these. What cannot be done is told by the log.

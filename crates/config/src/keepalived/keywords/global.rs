@@ -147,22 +147,20 @@ pub(super) const GLOBAL: &[Keyword] = &[
     row(G, &["no_email_faults"], Takes::Flag, "no mails of faults").later(),
     row(G, &["no_checker_emails"], Takes::Flag, "no mails of services and servers"),
     row(G, &["checker_log_all_failures"], Takes::Bool, "logs also failures that a retry may mend"),
-    row(G, &["startup_script"], Takes::Script, "run before anything else").nothing(NOT_YET),
+    row(G, &["startup_script"], Takes::Script, "run before anything else"),
     row(
         G,
         &["startup_script_timeout"],
         Takes::Number(1, 1000),
         "seconds that it may take; default 10",
-    )
-    .nothing(NOT_YET),
-    row(G, &["shutdown_script"], Takes::Script, "run after everything else").nothing(NOT_YET),
+    ),
+    row(G, &["shutdown_script"], Takes::Script, "run after everything else"),
     row(
         G,
         &["shutdown_script_timeout"],
         Takes::Number(1, 1000),
         "seconds that it may take; default 10",
-    )
-    .nothing(NOT_YET),
+    ),
     row(G, &["script_user"], Takes::Words("USER [GROUP]"), "who runs scripts that name nobody"),
     row(G, &["enable_script_security"], Takes::Flag, "root runs no script that others may change"),
     row(
@@ -177,8 +175,7 @@ pub(super) const GLOBAL: &[Keyword] = &[
         &["lvs_flush_on_stop", "lvs_flush_onstop"],
         Takes::MaybeWord("VS"),
         "services are deleted at the end",
-    )
-    .nothing(NOT_YET),
+    ),
     row(
         G,
         &["lvs_sync_daemon", "lvs_sync_daemon_interface"],
