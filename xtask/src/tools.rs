@@ -3,12 +3,14 @@
 //! Everything that CI uses is installed from here, so that a machine with nothing but Rust will do.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::shell::{CommandExt as _, cache_dir, find_program, is_root};
+
+mod policy;
 
 /// A program, the Debian package that brings it, and what it is needed for.
 struct Need {
@@ -98,12 +100,13 @@ fn ensure_programs(needs: &[Need]) -> Result<()> {
     apt_install(&missing.iter().map(|need| need.package).collect::<Vec<_>>())
 }
 
-/// Installs Debian packages, or says which ones to install.
+/// Installs Debian packages, or says which ones to install. Daemons among them are not started.
 pub(crate) fn apt_install(packages: &[&str]) -> Result<()> {
     let list = packages.join(" ");
     ensure!(find_program("apt-get").is_some(), "no apt-get here: install what brings {list}");
     ensure!(is_root(), "only root can install: apt-get install {list}");
     apt_update()?;
+    let _nothing_starts = policy::NoStart::at(Path::new(policy::PLACE))?;
     Command::new("apt-get")
         .args(["install", "-y", "-qq", "--no-install-recommends"])
         .args(packages)
