@@ -38,6 +38,10 @@ const NAMESPACES: &[Need] = &[
     need("iptables", "iptables", "marks, as sites' own scripts set them"),
     need("mariadbd", "mariadb-server-core", "real servers of long connections; starts none itself"),
     need("mariadb", "mariadb-client-core", "their real client"),
+    need("slapd", "slapd", "a real server of LDAP, for its check"),
+    need("freeradius", "freeradius", "a real server of RADIUS, for its check"),
+    need("pg_ctlcluster", "postgresql", "a real server, for its check"),
+    need("openssl", "openssl", "certificates of real servers"),
     need("promtool", "prometheus", "what Prometheus thinks of the metrics"),
 ];
 

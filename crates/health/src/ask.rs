@@ -199,10 +199,12 @@ impl Ask {
             | Kind::Syn
             | Kind::Talk(_)
             | Kind::Output(_)
-            | Kind::Service(_)
             | Kind::External(_)
             | Kind::Grpc(_)
             | Kind::Agent(_) => Manner::Plain,
+            // By UDP there is nothing to connect to, and so only the dialogue says something.
+            Kind::Service(service) if service.udp || service.connects == 0 => Manner::Plain,
+            Kind::Service(service) => Manner::Combined { connects: service.connects },
         }
     }
 }

@@ -51,6 +51,11 @@ pub enum Manner {
         /// `fast_recovery`: on the way up no delay between them.
         fast_recovery: bool,
     },
+    /// ldirectord's `checktype = N`: a dialogue, then so many connections.
+    Combined {
+        /// How many.
+        connects: u32,
+    },
 }
 
 /// What a verdict changed.
@@ -114,7 +119,7 @@ impl Life {
         self.has_run
     }
 
-    /// The URL to fetch next, by its place.
+    /// The URL to fetch next, by its place; of connections with a dialogue before them, 0 is that.
     pub const fn url(&self) -> usize {
         self.url
     }
@@ -132,9 +137,12 @@ impl Life {
         } else {
             *self = Self::new(pace);
         }
-        if let Manner::Urls { count, .. } = manner
-            && self.url >= count
-        {
+        let places = match manner {
+            Manner::Urls { count, .. } => count,
+            Manner::Combined { connects } => places(connects),
+            Manner::Connection | Manner::Plain | Manner::Program => 1,
+        };
+        if self.url >= places {
             self.url = 0;
             self.url_failed = false;
         }
@@ -154,6 +162,12 @@ impl Life {
             Manner::Connection | Manner::Plain | Manner::Program => {
                 let retries_while_down = manner == Manner::Connection;
                 if good { self.plain_good(pace) } else { self.plain_bad(pace, retries_while_down) }
+            }
+            Manner::Combined { connects } => {
+                // Whatever went wrong, a dialogue has to show that it is right again.
+                let next = self.url + 1;
+                self.url = if good && next < places(connects) { next } else { 0 };
+                if good { self.plain_good(pace) } else { self.plain_bad(pace, false) }
             }
         }
     }
@@ -249,6 +263,11 @@ impl Life {
             (false, _, false) => None,
         }
     }
+}
+
+/// Of connections with a dialogue before them.
+fn places(connects: u32) -> usize {
+    usize::try_from(connects).unwrap_or(usize::MAX).saturating_add(1)
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub struct Start {
     pub probe: ProbeId,
     /// What to ask.
     pub ask: Arc<Ask>,
-    /// Of an HTTP check, which of its URLs.
+    /// Of an HTTP check, which of its URLs; of a service's, 0 is a dialogue and more a connection.
     pub url: usize,
 }
 

@@ -27,8 +27,8 @@ pub use self::{
     ping::{Echo, PAYLOAD},
     program::{GRACE, Program, ProgramStep, Signal, Waited},
     service::{
-        Dns, FramedDns, Ftp, Lines, ServiceDialogue, ServiceStep, Simple, Sip, WHOLE_LIMIT, imap,
-        nntp, pop, receive, web,
+        Dns, FramedDns, Ftp, Ldap, Lines, Mysql, Pgsql, Radius, ServiceDialogue, ServiceStep,
+        Simple, Sip, WHOLE_LIMIT, imap, nntp, pop, receive, wants_no_tls, web,
     },
     smtp::{Smtp, SmtpStep},
     talk::Talk,

@@ -37,7 +37,9 @@ fn play(pace: &Pace, manner: Manner, answers: &str) -> String {
             Some(Change::FirstGood | Change::FirstBad) => "first",
         };
         match manner {
-            Manner::Urls { .. } => said.push(format!("{at}/{url}{answer}{change}")),
+            Manner::Urls { .. } | Manner::Combined { .. } => {
+                said.push(format!("{at}/{url}{answer}{change}"));
+            }
             _ => said.push(format!("{at}{answer}{change}")),
         }
     }
@@ -197,4 +199,33 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn connections_with_dialogues_between() {
+    let (ten, patient) = (pace(10, 0, 3), pace(10, 2, 3));
+    let combined = |connects| Manner::Combined { connects };
+    for (pace, manner, answers, expected, why) in [
+        (&ten, combined(2), "++++++", "0/0+first 10/1+ 20/2+ 30/0+ 40/1+ 50/2+", "two connections"),
+        (&ten, combined(1), "+++", "0/0+first 10/1+ 20/0+", "one"),
+        (
+            &ten,
+            combined(2),
+            "++-+",
+            "0/0+first 10/1+ 20/2-DOWN 30/0+UP",
+            "after a bad one a dialogue",
+        ),
+        (&ten, combined(2), "--+", "0/0-DOWN 10/0- 20/0+UP", "until that is good"),
+        (&patient, combined(3), "++-+", "0/0+first 10/1+ 20/2- 23/0+", "also of a retry"),
+    ] {
+        assert_eq!(play(pace, manner, answers), expected, "{why}");
+    }
+    let mut life = Life::new(&ten);
+    for _ in 0..5 {
+        life.on(true, &ten, combined(9));
+    }
+    life.migrate(&ten, combined(5));
+    assert_eq!(life.url(), 5, "it goes on where it was");
+    life.migrate(&ten, combined(4));
+    assert_eq!(life.url(), 0, "or begins anew");
 }

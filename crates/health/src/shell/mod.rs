@@ -269,6 +269,10 @@ async fn question(ask: &Ask, url: usize, context: &Context) -> Outcome {
         Kind::Dns(check) => other::dns(ask, check).await,
         Kind::Udp(check) => other::udp(ask, check).await,
         Kind::File(check) => other::file(check).await,
+        Kind::Service(_) if url > 0 => match via::connect(ask, context).await {
+            Ok(_) => Outcome::GOOD,
+            Err(outcome) => outcome,
+        },
         Kind::Service(check) => service::ask(ask, check, context).await,
         Kind::Talk(check) => talk::ask(ask, check, context).await,
         Kind::Output(check) => talk::output(check, context).await,

@@ -3,9 +3,14 @@
 //! One machine per kind. Bytes go in; what to send and the verdict come out ([`ServiceStep`]).
 //! What a server sends is bounded: a line, and all that is said in one dialogue.
 
+mod ber;
 mod dns;
 mod ftp;
+mod ldap;
 mod lines;
+mod mysql;
+mod pgsql;
+mod radius;
 mod simple;
 mod sip;
 mod web;
@@ -20,7 +25,11 @@ use crate::{Fault, Outcome};
 pub use self::{
     dns::{Dns, FramedDns},
     ftp::Ftp,
+    ldap::Ldap,
     lines::{Lines, imap, nntp, pop},
+    mysql::Mysql,
+    pgsql::{Pgsql, wants_no_tls},
+    radius::Radius,
     simple::Simple,
     sip::Sip,
     web::web,
@@ -41,6 +50,8 @@ pub enum ServiceStep {
     Send(Vec<u8>),
     /// Send this and nothing after it (the sending half is closed), then wait.
     SendLast(Vec<u8>),
+    /// Send this, agree on TLS, and go on by [`ServiceDialogue::secured`].
+    Secure(Vec<u8>),
     /// Make a second connection, to this port; then send this on the first, and wait.
     Open(u16, Vec<u8>),
     /// Read the second connection to its end, and hand that to [`ServiceDialogue::fetched`].
@@ -60,6 +71,11 @@ pub trait ServiceDialogue: Debug + Send {
 
     /// Bytes came.
     fn feed(&mut self, bytes: &[u8]) -> ServiceStep;
+
+    /// TLS was agreed on.
+    fn secured(&mut self) -> ServiceStep {
+        ServiceStep::Read
+    }
 
     /// What came by the second connection.
     fn fetched(&mut self, _file: &[u8]) -> ServiceStep {
@@ -149,11 +165,23 @@ impl LineBuffer {
 }
 
 #[cfg(test)]
+mod garbage;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     /// Plays a server's part, and then closes. What was said, and the verdict.
     pub(super) fn play(dialogue: &mut dyn ServiceDialogue, server: &[&[u8]]) -> (String, Outcome) {
+        let (said, outcome) = play_bytes(dialogue, server);
+        (String::from_utf8_lossy(&said).into_owned(), outcome)
+    }
+
+    /// The same, with what was said as bytes.
+    pub(super) fn play_bytes(
+        dialogue: &mut dyn ServiceDialogue,
+        server: &[&[u8]],
+    ) -> (Vec<u8>, Outcome) {
         let mut said = Vec::new();
         let mut step = dialogue.begin();
         let mut server = server.iter();
@@ -163,13 +191,16 @@ mod tests {
                 ServiceStep::Send(bytes)
                 | ServiceStep::SendLast(bytes)
                 | ServiceStep::Open(_, bytes) => said.extend(bytes),
+                ServiceStep::Secure(bytes) => {
+                    said.extend(bytes);
+                    step = dialogue.secured();
+                    continue;
+                }
                 ServiceStep::Bye(bytes, outcome) => {
                     said.extend(bytes);
-                    return (String::from_utf8_lossy(&said).into_owned(), outcome);
+                    return (said, outcome);
                 }
-                ServiceStep::Done(outcome) => {
-                    return (String::from_utf8_lossy(&said).into_owned(), outcome);
-                }
+                ServiceStep::Done(outcome) => return (said, outcome),
             }
             step = match server.next() {
                 Some(bytes) => match bytes.strip_prefix(b"FILE ") {
