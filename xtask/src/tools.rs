@@ -42,6 +42,13 @@ const NAMESPACES: &[Need] = &[
     need("freeradius", "freeradius", "a real server of RADIUS, for its check"),
     need("pg_ctlcluster", "postgresql", "a real server, for its check"),
     need("openssl", "openssl", "certificates of real servers"),
+    need("/usr/lib/postfix/sbin/master", "postfix", "a real server of mail, to be checked"),
+    need("/usr/lib/dovecot/imap", "dovecot-imapd", "one of mailboxes, by IMAP"),
+    need("/usr/lib/dovecot/pop3", "dovecot-pop3d", "and by POP"),
+    need("named", "bind9", "one of names"),
+    need("vsftpd", "vsftpd", "one of files"),
+    need("kamailio", "kamailio", "one of calls"),
+    need("memcached", "memcached", "one whose protocol is lines"),
     need("promtool", "prometheus", "what Prometheus thinks of the metrics"),
 ];
 

@@ -6,10 +6,13 @@
     reason = "each test uses its part, and a failing test is a panic"
 )]
 
+pub(crate) mod board;
+pub(crate) mod daemon;
 pub(crate) mod dial;
 pub(crate) mod held;
 pub(crate) mod mariadb;
 pub(crate) mod rows;
+pub(crate) mod servers;
 pub(crate) mod talk;
 
 use std::{

@@ -16,9 +16,9 @@ pub fn udp_reply(check: &UdpCheck, reply: &[u8]) -> Outcome {
     if !check.require_reply {
         return Outcome::GOOD;
     }
-    let bounds = usize::from(check.min_reply_length)..=usize::from(check.max_reply_length);
-    if !bounds.contains(&reply.len()) {
-        let what = format!("with {} bytes, not {bounds:?}", reply.len());
+    let (least, most) = (check.min_reply_length, check.max_reply_length);
+    if !(usize::from(least)..=usize::from(most)).contains(&reply.len()) {
+        let what = format!("with {} bytes, not {least} to {most}", reply.len());
         return Outcome::Bad(Fault::Answered { what, code: None });
     }
     // As far as both are long.
@@ -27,7 +27,7 @@ pub fn udp_reply(check: &UdpCheck, reply: &[u8]) -> Outcome {
     match wrong {
         None => Outcome::GOOD,
         Some(at) => {
-            let what = format!("otherwise than wanted, at byte {at}");
+            let what = format!("otherwise than wanted: byte {at} is {:02x}", reply[at]);
             Outcome::Bad(Fault::Answered { what, code: None })
         }
     }
@@ -123,6 +123,18 @@ mod tests {
             assert_eq!(udp_reply(&check, got).is_good(), good, "{why}");
         }
         assert!(udp_reply(&UdpCheck::default(), &[0; 1000]).is_good(), "no reply was asked for");
+        let check = UdpCheck {
+            require_reply: true,
+            reply: exact(b"pong"),
+            max_reply_length: 5,
+            ..UdpCheck::default()
+        };
+        for (got, says) in [
+            (&b"ping"[..], "answered otherwise than wanted: byte 1 is 69"),
+            (b"pongpong", "answered with 8 bytes, not 0 to 5"),
+        ] {
+            assert_eq!(udp_reply(&check, got).to_string(), says);
+        }
     }
 
     #[test]

@@ -60,7 +60,8 @@ impl Talk {
 
     /// Bytes came; the verdict, if it is in.
     pub fn feed(&mut self, bytes: &[u8]) -> Option<Outcome> {
-        let room = self.limit().saturating_sub(self.heard.len());
+        // More than decides is kept to be told.
+        let room = self.limit().max(SHOWN).saturating_sub(self.heard.len());
         self.heard.extend_from_slice(&bytes[..bytes.len().min(room)]);
         let is_full = self.heard.len() >= self.limit();
         let is_good = match &self.wanted {
@@ -120,7 +121,7 @@ mod tests {
         let silent = || Outcome::Bad(Fault::Silent);
         for (expect, heard, expected, why) in [
             (prefix("HTTP"), "HTTP/1.0 200", Outcome::GOOD, "the first bytes"),
-            (prefix("HTTP"), "SSH-2.0", wrong("S"), "others"),
+            (prefix("HTTP"), "SSH-2.0", wrong("SSH-2.0"), "others"),
             (prefix("HTTP"), "HTT", wrong("HTT"), "not all of them"),
             (prefix("HTTP"), "", silent(), "none"),
             (Some(Expect::Anything), "x", Outcome::GOOD, "anything"),
@@ -140,6 +141,15 @@ mod tests {
                 assert!(is_expected, "{why}, by {piece}: {found:?}");
             }
         }
+    }
+
+    #[test]
+    fn more_of_a_wrong_answer_is_told_than_decides() {
+        let expect = Some(Expect::Prefix("SSH".into()));
+        let check = TalkCheck { expect, ..TalkCheck::default() };
+        let mut talk = Talk::new(&check).expect("a dialogue");
+        let found = talk.feed(b"HTTP/1.1 200 OK\r\n");
+        assert_eq!(found, Some(wrong("HTTP/1.1 200 OK\\r\\n")));
     }
 
     #[test]

@@ -8,9 +8,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use xlvs_model::health::{DnsCheck, DnsType, ServiceCheck};
 
-use super::{ServiceDialogue, ServiceStep, wrong};
+use super::{ServiceDialogue, ServiceStep, unlike, wrong};
 use crate::{
-    Fault, Outcome,
+    Outcome,
     dialogue::{Pattern, Query},
 };
 
@@ -56,9 +56,16 @@ impl Dns {
         Some(match &self.pattern {
             _ if records.is_empty() => wrong("without a record", None),
             None => Outcome::GOOD,
+            Some(_) if records.iter().all(Option::is_none) => {
+                wrong("with neither an address (A) nor a name (PTR)", None)
+            }
             Some(pattern) => {
-                let found = records.iter().flatten().any(|text| pattern.is_in(text.as_bytes()));
-                if found { Outcome::GOOD } else { Outcome::Bad(Fault::Pattern { found }) }
+                let texts: Vec<&str> = records.iter().flatten().map(String::as_str).collect();
+                if texts.iter().any(|text| pattern.is_in(text.as_bytes())) {
+                    Outcome::GOOD
+                } else {
+                    unlike(&texts.join(", "))
+                }
             }
         })
     }
@@ -251,12 +258,27 @@ mod tests {
     }
 
     #[test]
+    fn what_came_instead_is_told() {
+        let dns = dns("a.b", r"192\.0\.2\.2");
+        for (records, expected) in [
+            (
+                &[(1, &[192, 0, 2, 1][..]), (1, &[192, 0, 2, 3])][..],
+                "answered `192.0.2.1, 192.0.2.3`, which is not what it should receive",
+            ),
+            (&[(5, &[0])], "answered with neither an address (A) nor a name (PTR)"),
+        ] {
+            let outcome = dns.reply(&answer(&dns, 0, records)).expect("an outcome");
+            assert_eq!(outcome.to_string(), expected);
+        }
+    }
+
+    #[test]
     fn a_loop_of_pointers_ends() {
         let dns = dns("192.0.2.1", "x");
         let own = u8::try_from(dns.bytes().len() + 12).expect("short");
         let message = answer(&dns, 0, &[(12, &[0xc0, own])]);
         let outcome = dns.reply(&message).expect("an outcome");
-        assert_eq!(outcome, Outcome::Bad(Fault::Pattern { found: false }));
+        assert_eq!(outcome, wrong("with neither an address (A) nor a name (PTR)", None));
     }
 
     #[test]
@@ -271,7 +293,7 @@ mod tests {
             assert_eq!(outcome, Outcome::GOOD, "cut at {cut}");
         }
         let (_, outcome) = play(&mut FramedDns::new(dns()), &[&framed[..9]]);
-        assert_eq!(outcome, Outcome::Bad(Fault::Silent), "half of it");
+        assert_eq!(outcome, Outcome::Bad(crate::Fault::Silent), "half of it");
         let (_, outcome) = play(&mut FramedDns::new(dns()), &[&[0; 4096]]);
         assert!(!outcome.is_good(), "messages that are none");
     }

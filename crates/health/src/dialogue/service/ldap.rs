@@ -231,7 +231,12 @@ mod tests {
         for (pattern, server, expected, why) in [
             ("", &[BOUND, HERE, DONE][..], "good", "the entry is there"),
             ("^dc=ex.*,dc=a$", &[BOUND, HERE, DONE], "good", "and is the one"),
-            ("dc=b", &[BOUND, HERE, DONE], "the pattern is not in the body", "another"),
+            (
+                "dc=b",
+                &[BOUND, HERE, DONE],
+                "answered `dc=example,dc=a`, which is not what it should receive",
+                "another",
+            ),
             ("", &[WRONG], "answered result 49, invalid credentials", "no bind"),
             ("", &[BOUND, NOWHERE], "answered result 32, no such object, hm", "no entry"),
             ("", &[BOUND, DONE], "answered without the entry", "none without a fault"),

@@ -97,9 +97,17 @@ pub fn receive(check: &ServiceCheck) -> Result<Option<Pattern>, PatternFault> {
 /// The outcome of an answer that `receive` is asked about.
 fn judge(pattern: Option<&Pattern>, answer: &[u8]) -> Outcome {
     match pattern {
-        Some(pattern) if !pattern.is_in(answer) => Outcome::Bad(Fault::Pattern { found: false }),
+        Some(pattern) if !pattern.is_in(answer) => {
+            let first = answer.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            unlike(&String::from_utf8_lossy(first))
+        }
         _ => Outcome::GOOD,
     }
+}
+
+/// The outcome of an answer that `receive` does not match; of a long one its beginning is told.
+fn unlike(answer: &str) -> Outcome {
+    wrong(format!("`{}`, which is not what it should receive", shorten(answer)), None)
 }
 
 /// The outcome of a wrong answer.

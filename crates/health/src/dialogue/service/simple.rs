@@ -1,6 +1,6 @@
 //! `simpletcp`: a text is sent, and a line of the answer must match.
 
-use super::{LineBuffer, ServiceDialogue, ServiceStep, shorten, wrong};
+use super::{LineBuffer, ServiceDialogue, ServiceStep, unlike};
 use crate::{Fault, Outcome, dialogue::Pattern};
 
 /// One dialogue. As in ldirectord, `\n` in the request is the end of a line, the sending half is
@@ -21,7 +21,7 @@ impl Simple {
     }
 
     fn is_in(&mut self, line: &[u8]) -> bool {
-        self.last = Some(shorten(&String::from_utf8_lossy(line)));
+        self.last = Some(String::from_utf8_lossy(line).into_owned());
         self.pattern.as_ref().is_none_or(|pattern| pattern.is_in(line))
     }
 }
@@ -50,7 +50,7 @@ impl ServiceDialogue for Simple {
             return Outcome::GOOD;
         }
         match self.last.take() {
-            Some(line) => wrong(format!("`{line}`, which is not what it should receive"), None),
+            Some(line) => unlike(&line),
             None => Outcome::Bad(Fault::Silent),
         }
     }
