@@ -259,7 +259,9 @@ impl fmt::Debug for Pgsql {
 
 /// A server that takes logins without TLS alone says this.
 pub fn wants_no_tls(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Bad(Fault::Answered { what, .. }) if what.starts_with("error 28000"))
+    let Outcome::Bad(Fault::Answered { what, .. }) = outcome else { return false };
+    // The name is the same in each of its languages.
+    what.starts_with("error 28000") && what.contains("pg_hba.conf")
 }
 
 /// A message as bytes.

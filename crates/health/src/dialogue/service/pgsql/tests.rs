@@ -105,8 +105,13 @@ fn what_is_said() {
 
 #[test]
 fn only_a_rule_without_tls_is_tried_again() {
-    for (code, expected) in [("28000", true), ("28P01", false), ("53300", false)] {
-        assert_eq!(wants_no_tls(&wrong(format!("error {code}: x"), None)), expected, "{code}");
+    for (error, expected) in [
+        ("28000: no pg_hba.conf entry for host \"10.2.0.1\", user \"me\"", true),
+        ("28000: role \"me\" does not exist", false),
+        ("28P01: password authentication failed for user \"me\"", false),
+        ("53300: sorry, too many clients already", false),
+    ] {
+        assert_eq!(wants_no_tls(&wrong(format!("error {error}"), None)), expected, "{error}");
     }
 }
 
