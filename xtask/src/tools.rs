@@ -49,6 +49,7 @@ const NAMESPACES: &[Need] = &[
     need("vsftpd", "vsftpd", "one of files"),
     need("kamailio", "kamailio", "one of calls"),
     need("memcached", "memcached", "one whose protocol is lines"),
+    need("ldirectord", "ldirectord", "what xlvs is compared with"),
     need("promtool", "prometheus", "what Prometheus thinks of the metrics"),
 ];
 

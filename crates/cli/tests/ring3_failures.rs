@@ -11,23 +11,21 @@ mod site;
 use std::{
     collections::BTreeMap,
     fs,
-    io::{self, BufRead, BufReader, Read, Write},
-    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, SocketAddr},
     os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::Command,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
+    thread,
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
 use xlvs_testkit::{Host, Plan, wait_until};
 
-use site::{LONG, Site};
+use site::{
+    LONG, Site,
+    ports::{How, Port, steps},
+};
 
 #[test]
 fn failures_leave_the_table_that_keepalived_leaves() {
@@ -121,14 +119,7 @@ impl Stage {
                 self.ports.remove(&address).unwrap();
                 return;
             }
-            ["hang"] => How::Hang,
-            ["answer", status, body] => {
-                let length = body.len();
-                How::Answer(format!(
-                    "HTTP/1.0 {status} Said\r\nContent-Length: {length}\r\n\r\n{body}"
-                ))
-            }
-            other => panic!("{other:?}"),
+            how => How::of(how),
         };
         if let Some(port) = self.ports.get(&address) {
             port.turn(how);
@@ -190,24 +181,6 @@ impl std::fmt::Display for Table {
     }
 }
 
-struct Step {
-    name: String,
-    lines: Vec<String>,
-}
-
-/// What is done in each step, or excepted from it on.
-fn steps(text: &str) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
-    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        if line.starts_with(' ') {
-            steps.last_mut().unwrap().lines.push(line.to_owned());
-        } else {
-            steps.push(Step { name: line.to_owned(), lines: Vec::new() });
-        }
-    }
-    steps
-}
-
 struct Recorded {
     name: String,
     after: Table,
@@ -247,85 +220,6 @@ fn excepted(mut recorded: Vec<Recorded>) -> Vec<Recorded> {
         }
     }
     recorded
-}
-
-#[derive(Clone)]
-enum How {
-    /// Accepts, and says nothing.
-    Hang,
-    /// Every request gets this.
-    Answer(String),
-}
-
-/// A port of a server. Dropped, it refuses.
-struct Port {
-    state: Arc<State>,
-    worker: Option<JoinHandle<()>>,
-}
-
-struct State {
-    how: Mutex<How>,
-    /// Connections that nobody answers.
-    held: Mutex<Vec<TcpStream>>,
-    stop: AtomicBool,
-}
-
-impl Port {
-    fn open(host: &Host, port: u16, how: How) -> Self {
-        let listener = host.enter(|| TcpListener::bind(("0.0.0.0", port))).unwrap().unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let (how, held) = (Mutex::new(how), Mutex::default());
-        let state = Arc::new(State { how, held, stop: AtomicBool::new(false) });
-        let of_worker = Arc::clone(&state);
-        let worker = Some(thread::spawn(move || of_worker.serve(&listener)));
-        Self { state, worker }
-    }
-
-    fn turn(&self, how: How) {
-        *self.state.how.lock().unwrap() = how;
-        self.state.held.lock().unwrap().clear();
-    }
-}
-
-impl Drop for Port {
-    fn drop(&mut self) {
-        self.state.stop.store(true, Ordering::Relaxed);
-        self.worker.take().map(JoinHandle::join);
-    }
-}
-
-impl State {
-    fn serve(&self, listener: &TcpListener) {
-        while !self.stop.load(Ordering::Relaxed) {
-            match listener.accept() {
-                Ok((stream, _)) => match self.how.lock().unwrap().clone() {
-                    How::Hang => self.hold(stream),
-                    // Who goes away in the middle ends his own request only.
-                    How::Answer(text) => drop(answer(&stream, &text)),
-                },
-                Err(_) => thread::sleep(Duration::from_millis(5)),
-            }
-        }
-    }
-
-    /// Keeps a connection, and lets go those whose clients went away.
-    fn hold(&self, stream: TcpStream) {
-        stream.set_nonblocking(true).unwrap();
-        let mut held = self.held.lock().unwrap();
-        held.push(stream);
-        held.retain(|mut stream| match stream.read(&mut [0; 4096]) {
-            Ok(length) => length > 0,
-            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
-        });
-    }
-}
-
-fn answer(mut stream: &TcpStream, text: &str) -> io::Result<()> {
-    stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    let mut request = BufReader::new(stream).lines();
-    while !request.next().transpose()?.unwrap_or_default().is_empty() {}
-    stream.write_all(text.as_bytes())
 }
 
 /// Longer than a check that may change something takes.

@@ -8,6 +8,7 @@ mod keywords;
 mod lower;
 mod read;
 mod real;
+mod scope;
 
 use crate::{Config, Host, Report, assemble::Assembly, table};
 
@@ -15,8 +16,8 @@ use crate::{Config, Host, Report, assemble::Assembly, table};
 /// and must not be put in force.
 pub fn load(path: &str, host: &dyn Host) -> (Config, Report) {
     let mut report = Report::default();
-    let given = read::read(path, host, &mut report);
-    let config = lower::lower(&given, Assembly::new(&mut report, host));
+    let files = read::all(path, host, &mut report);
+    let config = lower::lower(&files, Assembly::new(&mut report, host));
     report.sort();
     (config, report)
 }

@@ -243,7 +243,7 @@ impl Director {
         let watcher = Watcher::new(self.netlink, self.changes, ways, published, granted);
         let watching = tokio::spawn(watcher.run(engine.clone()));
         tokio::spawn(firewall.run(engine.clone()));
-        let site = begin(&engine, self.options, self.loaded).await?;
+        let site = Box::pin(begin(&engine, self.options, self.loaded)).await?;
         let listener = Listener::bind(&self.socket)
             .with_context(|| format!("cannot listen on {}", self.socket.display()))?;
         if let Some(address) = self.metrics {

@@ -5,6 +5,7 @@
 //! what its checks find first reach the tables in one step.
 
 mod apply;
+mod around;
 mod checks;
 mod file;
 mod host;
@@ -28,13 +29,14 @@ use tokio::{
 use tracing::{error, info};
 use xlvs_api::{Actor, Applied, Apply, EventKind, Face};
 use xlvs_health::{
-    Effect, Event, Occasion,
+    Effect, Event, Occasion, Snapshot,
     shell::{self, Errands},
 };
-use xlvs_model::{InForce, Wanted};
+use xlvs_model::{Finding, InForce, ServerKey, ServiceKey, Wanted};
 
 pub use self::host::ThisHost;
 use self::{
+    around::{Around, LOOK_PERIOD},
     checks::{Shown, known, restated},
     memory::{KEEP_PERIOD, Memory},
     record::Record,
@@ -103,6 +105,7 @@ pub(crate) struct Runner {
     /// What the last daemon had in force.
     record: Record,
     memory: Memory,
+    around: Around,
 }
 
 /// A file that waits to be confirmed.
@@ -135,6 +138,7 @@ impl Site {
             leaving: Vec::new(),
             record,
             memory: Memory::default(),
+            around: Around::default(),
         };
         (Self { commands, health, shown }, runner)
     }
@@ -184,7 +188,8 @@ impl Runner {
         let mut reconcile = interval(self.options.reconcile);
         let mut see_off = interval(SEE_OFF_PERIOD);
         let mut keep = interval(KEEP_PERIOD);
-        for each in [&mut reconcile, &mut see_off, &mut keep] {
+        let mut look = interval(LOOK_PERIOD);
+        for each in [&mut reconcile, &mut see_off, &mut keep, &mut look] {
             each.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
         loop {
@@ -206,6 +211,7 @@ impl Runner {
                 _ = reconcile.tick() => self.reconcile().await,
                 _ = see_off.tick() => self.see_off().await,
                 _ = keep.tick() => self.keep().await,
+                _ = look.tick() => self.look_around().await,
             }
         }
     }
@@ -286,23 +292,45 @@ impl Runner {
         let health = self.health.clone();
         let (snapshot, effects) = self.gather(async move { health.snapshot().await }).await;
         let (fresh, rest) = split(effects);
+        let spared = snapshot.as_ref().map(|s| self.not_readded(s)).unwrap_or_default();
         let mut findings = snapshot.map(|s| restated(&s, Some(&drifted))).unwrap_or_default();
         findings.extend(fresh);
         let by = file_actor(&in_force);
         let put_right = move |engine: &mut Engine| {
-            let wanted = in_force.wanted_of(&drifted);
+            let mut wanted = in_force.wanted_of(&drifted);
+            if engine.spare(&mut wanted, &spared) {
+                engine.find(findings);
+                return Ok(Vec::new());
+            }
             let told = engine.take(&by, (&wanted, &[]), findings);
             engine.drifted();
             told
         };
         match self.engine.ask(put_right).await {
             Some(Err(why)) => error!("what was changed by hand is not put right: {why}"),
+            Some(Ok(services)) if services.is_empty() => {}
             Some(Ok(services)) => {
                 info!("what was changed by hand is put right: {} services", services.len());
             }
             None => {}
         }
         self.perform(rest).await;
+    }
+
+    /// Servers that may stay deleted: with `readdquiescent = no`, those with weight 0 for being
+    /// down. Their clients' persistence ends with that.
+    fn not_readded(&self, snapshot: &Snapshot) -> Vec<(ServiceKey, ServerKey)> {
+        let terms = self.loaded.as_ref().and_then(|l| l.config.globals.ldirectord.as_deref());
+        if terms.is_none_or(|terms| terms.readd_quiescent) {
+            return Vec::new();
+        }
+        let of_server = |finding| match finding {
+            Finding::Server { service, server, health: Some(health) } => {
+                (!health.up && health.inhibit).then_some((service, server))
+            }
+            _ => None,
+        };
+        restated(snapshot, None).into_iter().filter_map(of_server).collect()
     }
 
     /// The last effects, up to the checking engine's end.
@@ -321,7 +349,7 @@ impl Runner {
 }
 
 /// What is found, and all else.
-fn split(effects: Vec<Effect>) -> (Vec<xlvs_model::Finding>, Vec<Effect>) {
+fn split(effects: Vec<Effect>) -> (Vec<Finding>, Vec<Effect>) {
     let (mut findings, mut rest) = (Vec::new(), Vec::new());
     for effect in effects {
         match effect {

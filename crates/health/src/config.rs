@@ -19,8 +19,21 @@ pub struct Config {
     pub rs_init_notifies: bool,
     /// `no_checker_emails`: no mail of a check that does not change its server.
     pub no_checker_emails: bool,
+    /// How ldirectord sends mails; none: as keepalived.
+    pub alerts: Option<Alerts>,
+    /// `cleanstop`: services are deleted at the end, but for those that say otherwise.
+    pub clean_stop: bool,
     /// `enable_script_security`: what somebody else than root can change is not run as root.
     pub script_security: bool,
+}
+
+/// How ldirectord sends mails.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Alerts {
+    /// `emailalertfreq`: while a server is down a mail comes again after so long.
+    pub repeat: Option<Duration>,
+    /// `emailalertstatus`; none: always.
+    pub during: Option<Vec<String>>,
 }
 
 /// Where alerts are sent.
@@ -34,7 +47,7 @@ pub struct Mail {
     pub helo: String,
     /// `notification_email_from`.
     pub from: String,
-    /// `notification_email`.
+    /// `notification_email`; none: only to whom an alert itself names.
     pub to: Vec<String>,
     /// `smtp_connect_timeout`.
     pub timeout: Duration,

@@ -15,6 +15,21 @@ pub enum Effect {
     Alert(Alert),
     /// Something happened.
     Event(Event),
+    /// A check was answered, and somebody wants it written to a file.
+    Monitor(Line),
+}
+
+/// A line of ldirectord's `monitorfile`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The file.
+    pub path: String,
+    /// The server and its check, as ldirectord names them.
+    pub server: String,
+    /// The answer was good.
+    pub up: bool,
+    /// What it was, or `-`.
+    pub text: String,
 }
 
 /// A program to run.
@@ -27,12 +42,18 @@ pub struct Run {
 }
 
 /// Mail to send.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Alert {
     /// Its subject.
     pub subject: String,
     /// Its text.
     pub body: String,
+    /// To whom; none: as everywhere.
+    pub to: Vec<String>,
+    /// Whom it is from; none: as everywhere.
+    pub from: Option<String>,
+    /// The mail server; none: as everywhere.
+    pub host: Option<String>,
 }
 
 /// Something that happened.
@@ -71,6 +92,8 @@ pub enum Occasion {
     QuorumLost,
     /// The engine ends.
     Stop,
+    /// A file of the configuration is another.
+    FileChanged,
 }
 
 impl Occasion {
@@ -86,6 +109,7 @@ impl Occasion {
             Self::QuorumGained => "quorum_gained",
             Self::QuorumLost => "quorum_lost",
             Self::Stop => "stop",
+            Self::FileChanged => "file_changed",
         }
     }
 }

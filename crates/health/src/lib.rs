@@ -28,9 +28,9 @@ use std::time::Duration;
 
 pub use self::{
     ask::{Ask, Socket, Through, Via},
-    config::{Config, Mail},
+    config::{Alerts, Config, Mail},
     core::{Core, ProbeId, Start},
-    effect::{Alert, Effect, Event, Occasion, Run},
+    effect::{Alert, Effect, Event, Line, Occasion, Run},
     history::{Entry, HISTORY, History},
     life::{Change, Life, Manner, Pace, Step},
     memory::Verdict,

@@ -11,6 +11,7 @@ pub(crate) mod daemon;
 pub(crate) mod dial;
 pub(crate) mod held;
 pub(crate) mod mariadb;
+pub(crate) mod ports;
 pub(crate) mod rows;
 pub(crate) mod servers;
 pub(crate) mod talk;
@@ -136,6 +137,12 @@ impl Site {
     /// Kills a process of [`Self::start`], as a crash would.
     pub(crate) fn kill(&mut self, number: usize) {
         self.processes[number].kill();
+    }
+
+    /// Asks a process of [`Self::start`] to end, and waits for that.
+    pub(crate) fn terminate(&mut self, number: usize) {
+        self.processes[number].signal(rustix::process::Signal::TERM);
+        self.processes[number].wait(LONG).unwrap();
     }
 
     /// Waits until the director knows every server's Ethernet address: a SYN before that would be

@@ -2,7 +2,7 @@
 
 use crate::table::{
     Row,
-    Status::{Kept, Nothing},
+    Status::Nothing,
     Takes::{self, Bool, Number, OneOf, Rest, Words},
 };
 
@@ -105,43 +105,41 @@ pub(super) static TABLE: &[Row] = &[
         "emailalertfreq",
         Number(0, 4_294_967),
         "seconds until a mail comes again; default 0: never",
-    )
-    .but(Kept),
+    ),
     Row::new(
         BOTH,
         "emailalertstatus",
         Rest("all|none|starting|running|stopping|reloading, ..."),
         "when mails are sent; default all",
-    )
-    .but(Kept),
+    ),
     Row::new(GLOBAL, "emailalertfrom", Rest("ADDRESS"), "whom mails are from"),
     Row::new(BOTH, "smtp", Rest("ADDRESS|NAME"), "the mail server; default this host"),
-    Row::new(BOTH, "cleanstop", YES, "services are deleted at the end; default yes").but(Kept),
+    Row::new(
+        BOTH,
+        "cleanstop",
+        YES,
+        "services are deleted at the end; ldirectord's default is yes",
+    ),
     Row::new(
         GLOBAL,
         "readdquiescent",
         YES,
-        "a quiescent server that somebody took out is put in again; default no",
-    )
-    .but(Kept),
+        "a quiescent server that somebody deleted is put in again while it is down; default no",
+    ),
     Row::new(
         GLOBAL,
         "maintenancedir",
         Rest("FOLDER"),
-        "a file there by a server's address or name takes the server out",
-    )
-    .but(Kept),
-    Row::new(GLOBAL, "autoreload", YES, "the file is read again when it changes; default no")
-        .but(Kept),
+        "a file there by a server's address or name takes the server out, as if its check failed",
+    ),
+    Row::new(GLOBAL, "autoreload", YES, "the file is read again when it changes; default no"),
     Row::new(
         GLOBAL,
         "callback",
         Words(1, "\"COMMAND\""),
         "run with the file's name when it has changed",
-    )
-    .but(Kept),
-    Row::new(GLOBAL, "execute", Rest("FILE"), "a further configuration, for a director of its own")
-        .but(Kept),
+    ),
+    Row::new(GLOBAL, "execute", Rest("FILE"), "a further configuration, in force beside this one"),
     Row::new(GLOBAL, "logfile", Words(1, "\"FILE|FACILITY\""), "where it logs")
         .but(Nothing("xlvs logs to its standard error, which systemd keeps; the word is kept")),
     Row::new(GLOBAL, "supervised", YES, "it stays in the foreground")
@@ -195,7 +193,7 @@ pub(super) static TABLE: &[Row] = &[
         "default tcp, of port 53 udp, of a mark fwm",
     ),
     Row::new(IN, "ops", YES, "UDP: every packet is scheduled by itself"),
-    Row::new(IN, "monitorfile", Rest("FILE"), "each check is written to it").but(Kept),
+    Row::new(IN, "monitorfile", Rest("FILE"), "each check is written to it"),
     Row::new(IN, "servicename", Rest("TEXT"), "a name; it is shown"),
     Row::new(IN, "comment", Rest("TEXT"), "a remark; it is kept"),
 ];

@@ -4,53 +4,40 @@ use std::{net::SocketAddr, time::Duration};
 
 use xlvs_model::{
     ClientMask, Family, Persistence, Protocol, Scheduler, Server, ServiceKey, Terms as Served,
-    health::{Alert, Check, Ldirectord, RealServer, Script, SorryServer, Talks, VirtualServer},
+    health::{Alert, Check, RealServer, Script, SorryServer, Talks, VirtualServer},
 };
 
 use super::{
-    check::{Pace, Terms, Type},
+    check::{Terms, Type},
     keywords::VIRTUAL,
+    read::Source,
     real::{self, Fallback, Real},
+    scope::{STATUSES, Scope},
 };
 use crate::{Config, assemble::Assembly, source::Span, suggest::nearest, table::Given};
 
-/// The whole file.
-pub(super) fn lower(given: &[Given], assembly: Assembly<'_>) -> Config {
-    let mut lower = Lower {
-        assembly,
-        pace: Pace::default(),
-        quiescent: false,
-        fallback: [None, None],
-        command: None,
-        mails: false,
-        itself: Ldirectord::default(),
-    };
-    // What holds for all may stand anywhere.
-    for given in given.iter().filter(|given| !given.name().starts_with(VIRTUAL)) {
-        lower.global(given);
+/// A file, and those that it has executed.
+pub(super) fn lower(files: &[Source], assembly: Assembly<'_>) -> Config {
+    let mut lower = Lower { assembly, scope: Scope::default(), first: None };
+    for file in files {
+        lower.file(&file.given);
+        let scope = std::mem::take(&mut lower.scope);
+        if lower.first.is_none() {
+            lower.assembly.config.globals.mail = scope.mail.clone();
+            lower.first = Some((file.path.clone(), scope));
+        }
     }
-    let mail = &mut lower.assembly.config.globals.mail;
-    lower.mails = !mail.to.is_empty();
-    if mail.server.is_none() && lower.mails {
-        mail.server = Some("127.0.0.1".into());
-    }
-    for given in given.iter().filter(|given| given.name().starts_with(VIRTUAL)) {
-        lower.virtual_server(given);
-    }
-    lower.assembly.config.globals.ldirectord = Some(Box::new(lower.itself));
+    let itself = lower.first.map(|(_, scope)| Box::new(scope.itself));
+    lower.assembly.config.globals.ldirectord = itself;
     lower.assembly.finish()
 }
 
 struct Lower<'a> {
     assembly: Assembly<'a>,
-    pace: Pace,
-    quiescent: bool,
-    /// Of IPv4 and of IPv6.
-    fallback: [Option<Fallback>; 2],
-    command: Option<String>,
-    /// Somebody gets mails of all services.
-    mails: bool,
-    itself: Ldirectord,
+    /// What holds for all services of the file that is read now.
+    scope: Scope,
+    /// The first file, and what it says; none: it is read now.
+    first: Option<(String, Scope)>,
 }
 
 /// What a service says, before it is known what it is.
@@ -70,46 +57,70 @@ struct Draft {
 }
 
 impl Lower<'_> {
+    /// One file.
+    fn file(&mut self, given: &[Given]) {
+        // What holds for all may stand anywhere.
+        for given in given.iter().filter(|given| !given.name().starts_with(VIRTUAL)) {
+            self.global(given);
+        }
+        let mail = &mut self.scope.mail;
+        if mail.server.is_none() && !mail.to.is_empty() {
+            mail.server = Some("127.0.0.1".into());
+        }
+        if let Some((path, first)) = &self.first {
+            self.scope.agrees(first, path, given, self.assembly.report);
+        }
+        for given in given.iter().filter(|given| given.name().starts_with(VIRTUAL)) {
+            self.virtual_server(given);
+        }
+    }
+
     fn global(&mut self, given: &Given) {
         let text = || given.text().to_owned();
-        let globals = &mut self.assembly.config.globals;
+        let during = self.during(given);
+        let Self { assembly, scope, .. } = self;
+        let Scope { mail, itself, .. } = scope;
         match given.name() {
-            "quiescent" => self.quiescent = given.is_on(),
-            "fallback" => self.fallback[0] = real::fallback(given, false, &mut self.assembly),
-            "fallback6" => self.fallback[1] = real::fallback(given, true, &mut self.assembly),
-            "fallbackcommand" => self.command = Some(text()),
-            "emailalert" => globals.mail.to = addresses(given.text()),
-            "emailalertfrom" => globals.mail.from = Some(text()),
-            "smtp" => globals.mail.server = Some(text()),
-            "emailalertfreq" => self.itself.repeat = repeat(given),
-            "emailalertstatus" => self.itself.during = self.during(given),
-            "cleanstop" => self.itself.clean_stop = given.is_on(),
-            "readdquiescent" => self.itself.readd_quiescent = given.is_on(),
-            "maintenancedir" => self.itself.maintenance = Some(text()),
-            "autoreload" => self.itself.autoreload = given.is_on(),
-            "callback" => self.itself.callback = Some(command(given.text(), &[])),
-            "execute" => self.itself.execute.push(text()),
-            "logfile" => self.itself.log = Some(text()),
-            "supervised" => self.itself.supervised = given.is_on(),
-            "fork" => self.itself.fork = given.is_on(),
+            "quiescent" => scope.quiescent = given.is_on(),
+            "fallback" => scope.fallback[0] = real::fallback(given, false, assembly),
+            "fallback6" => scope.fallback[1] = real::fallback(given, true, assembly),
+            "fallbackcommand" => scope.command = Some(text()),
+            "emailalert" => mail.to = addresses(given.text()),
+            "emailalertfrom" => mail.from = Some(text()),
+            "smtp" => mail.server = Some(text()),
+            "emailalertfreq" => itself.repeat = repeat(given).filter(|often| !often.is_zero()),
+            "emailalertstatus" => {
+                itself.during = Some(during).filter(|during| during.len() < STATUSES.len());
+            }
+            "cleanstop" => itself.clean_stop = Some(given.is_on()),
+            "readdquiescent" => itself.readd_quiescent = given.is_on(),
+            "maintenancedir" => itself.maintenance = Some(text()),
+            "autoreload" => itself.autoreload = given.is_on(),
+            "callback" => itself.callback = Some(command(given.text(), &[])),
+            "logfile" => itself.log = Some(text()),
+            "supervised" => itself.supervised = given.is_on(),
+            "fork" => itself.fork = given.is_on(),
             _ => {
-                self.pace.take(given, self.assembly.report);
+                scope.pace.take(given, assembly.report);
             }
         }
     }
 
     /// `all`, `none`, or some of the four.
-    fn during(&mut self, given: &Given) -> Option<Vec<String>> {
+    fn during(&mut self, given: &Given) -> Vec<String> {
+        let mut during: Vec<String> = Vec::new();
+        if given.name() != "emailalertstatus" {
+            return during;
+        }
         let words: Vec<&str> = given.text().split(',').map(str::trim).collect();
-        let known = ["starting", "running", "stopping", "reloading"];
-        let mut during = Vec::new();
         for word in &words {
             match *word {
-                "all" => return None,
+                "all" => during = STATUSES.map(str::to_owned).to_vec(),
                 "none" if words.len() == 1 => {}
-                word if known.contains(&word) => during.push(word.to_owned()),
+                word if during.iter().any(|known| known == word) => {}
+                word if STATUSES.contains(&word) => during.push(word.to_owned()),
                 word => {
-                    let label = nearest(word, known).map_or_else(
+                    let label = nearest(word, STATUSES).map_or_else(
                         || "starting, running, stopping, reloading, all, or none alone".to_owned(),
                         |near| format!("did you mean `{near}`?"),
                     );
@@ -118,7 +129,7 @@ impl Lower<'_> {
                 }
             }
         }
-        Some(during)
+        during
     }
 
     fn virtual_server(&mut self, block: &Given) {
@@ -136,17 +147,21 @@ impl Lower<'_> {
         }
         let word = key.protocol().map_or("fwm", Protocol::name);
         let target = format!("{shown}:{}", key.port());
-        if let Some(text) = draft.command.clone().or_else(|| self.command.clone()) {
+        if let Some(text) = draft.command.clone().or_else(|| self.scope.command.clone()) {
             of.quorum_down = Some(command(&text, &["start", &target, word]));
             of.quorum_up = Some(command(&text, &["stop", &target, word]));
         }
-        let fallback = draft.fallback.clone().or_else(|| self.fallback[usize::from(v6)].clone());
+        let fallback =
+            draft.fallback.clone().or_else(|| self.scope.fallback[usize::from(v6)].clone());
         of.sorry_server = fallback.map(|fallback| {
             let port = fallback.port.unwrap_or(key.port());
             let server = Server::new(SocketAddr::new(fallback.address, port), fallback.method, 1);
             SorryServer { server: VirtualServer::server_of(&key, &server), inhibit: false }
         });
-        let mails = self.mails || !draft.alert.to.is_empty();
+        if let Some((_, first)) = &self.first {
+            self.scope.resolve(first, &mut draft.alert, &mut of.clean_stop);
+        }
+        let mails = !self.scope.mail.to.is_empty() || !draft.alert.to.is_empty();
         of.smtp_alert = mails;
         of.alert = (draft.alert != Alert::default()).then_some(draft.alert.clone());
         of.alpha = true;
@@ -184,7 +199,10 @@ impl Lower<'_> {
             fallback: None,
             command: None,
             alert: Alert::default(),
-            of: VirtualServer { inhibit_on_failure: self.quiescent, ..VirtualServer::default() },
+            of: VirtualServer {
+                inhibit_on_failure: self.scope.quiescent,
+                ..VirtualServer::default()
+            },
         };
         for given in &block.block {
             let text = || given.text().to_owned();
@@ -208,7 +226,7 @@ impl Lower<'_> {
                 "cleanstop" => draft.of.clean_stop = Some(given.is_on()),
                 "emailalert" => draft.alert.to = addresses(given.text()),
                 "emailalertfreq" => draft.alert.repeat = repeat(given),
-                "emailalertstatus" => draft.alert.during = self.during(given),
+                "emailalertstatus" => draft.alert.during = Some(self.during(given)),
                 "smtp" => draft.alert.server = Some(text()),
                 "monitorfile" => draft.of.monitor_file = Some(text()),
                 "servicename" => draft.of.snmp_name = Some(text()),
@@ -230,7 +248,7 @@ impl Lower<'_> {
     }
 
     fn told_of_interval(&mut self, given: &Given) {
-        if given.name() == "checkinterval" && !self.itself.fork {
+        if given.name() == "checkinterval" && !self.scope.itself.fork {
             self.assembly
                 .report
                 .warning(given.at, "`checkinterval` of a virtual has no effect")
@@ -398,8 +416,8 @@ impl Lower<'_> {
             let server = VirtualServer::server_of(key, &server);
             let own = real.request.as_ref();
             let said = (*address, real.port.unwrap_or(0));
-            let kind = terms.kind((shown, key.port()), said, own, &self.pace);
-            let mut common = terms.common(port, &self.pace, self.itself.fork);
+            let kind = terms.kind((shown, key.port()), said, own, &self.scope.pace);
+            let mut common = terms.common(port, &self.scope.pace, self.scope.itself.fork);
             if server.key.port() != port && common.connect_port.is_none() {
                 common.connect_port = Some(port);
             }
@@ -422,7 +440,7 @@ fn addresses(text: &str) -> Vec<String> {
 }
 
 fn repeat(given: &Given) -> Option<Duration> {
-    given.number().filter(|n: &u32| *n > 0).map(|n| Duration::from_secs(n.into()))
+    given.number().map(|n: u32| Duration::from_secs(n.into()))
 }
 
 /// A command as Perl's `system` runs it: by a shell where it has anything for one.

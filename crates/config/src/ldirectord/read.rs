@@ -4,11 +4,55 @@ use super::keywords::{TABLE, VIRTUAL};
 use crate::{
     Host, Report,
     assemble::{lines, open, span},
-    table::{self, Given, Status, Takes, Word},
+    table::{self, Given, Takes, Word},
 };
 
+/// A configuration.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) path: String,
+    pub(super) given: Vec<Given>,
+}
+
+/// A file, and those that it has `execute`d, in their order. Each is a configuration of its own.
+pub(super) fn all(path: &str, host: &dyn Host, report: &mut Report) -> Vec<Source> {
+    let mut files = vec![Source { path: path.to_owned(), given: read(path, host, report) }];
+    let mut at = 0;
+    while at < files.len() {
+        let wanted: Vec<Word> = files[at]
+            .given
+            .iter()
+            .filter(|given| given.name() == "execute")
+            .filter_map(|given| given.words.first().cloned())
+            .collect();
+        for Word { text, span } in wanted {
+            let Some(path) = find(&text, host) else {
+                report
+                    .error(span, format!("there is no configuration `{text}`"))
+                    .label(format!("neither in {} nor as it is named", FOLDERS.join(" nor in ")));
+                continue;
+            };
+            if files.iter().any(|file| file.path == path) {
+                report.note(span, format!("{path} is in force already"));
+                continue;
+            }
+            let given = read(&path, host, report);
+            files.push(Source { path, given });
+        }
+        at += 1;
+    }
+    files
+}
+
+/// Where ldirectord finds a configuration by its name.
+fn find(name: &str, host: &dyn Host) -> Option<String> {
+    let there = |path: &String| host.read(path).is_ok();
+    let mut places = FOLDERS.iter().map(|folder| format!("{folder}{name}"));
+    places.find(there).or_else(|| Some(name.to_owned()).filter(there))
+}
+
 /// The whole file.
-pub(super) fn read(path: &str, host: &dyn Host, report: &mut Report) -> Vec<Given> {
+fn read(path: &str, host: &dyn Host, report: &mut Report) -> Vec<Given> {
     let Some((file, text)) = open(path, host, report) else { return Vec::new() };
     let mut given: Vec<Given> = Vec::new();
     let mut inside = false;
@@ -55,6 +99,9 @@ pub(super) fn read(path: &str, host: &dyn Host, report: &mut Report) -> Vec<Give
     }
     given
 }
+
+/// ldirectord's own, in its order.
+const FOLDERS: [&str; 2] = ["/etc/ha.d/", "/etc/ha.d/conf/"];
 
 /// Without the comment at its end: a `#` counts after a blank and outside of quotes alone.
 fn uncommented(line: &str) -> &str {
@@ -130,10 +177,7 @@ impl Line {
         if !given.check(report) {
             return None;
         }
-        // What is said by the service is told of once, where it is decided.
-        if row.status != Status::Kept || within.is_empty() {
-            given.tell(report);
-        }
+        given.tell(report);
         Some(given)
     }
 }

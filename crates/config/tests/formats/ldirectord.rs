@@ -17,6 +17,7 @@ fn read(text: &str) -> (Config, Report) {
 
 /// What is refused in which file, and why that is right.
 const REFUSED: &[(&str, &str, &str)] = &[
+    ("manual.cf", "there is no configuration `other.cf`", "a file that no host of the test has"),
     ("examples.cf", "`sql01` is not an address", "a name that no host of the test has"),
     ("examples.cf", "`192.168.6.2:` is not an address", "`::5060` is a slip of the sample"),
     ("examples.cf", "`192.168.6.3:` is not an address", "as above"),
@@ -94,7 +95,8 @@ fn what_is_asked_follows_from_the_checktype() {
     assert_eq!(of(8).services[0].to_string(), "tcp:[2001:db8::5]:119");
     assert_eq!(config.globals.mail.to.len(), 2);
     let itself = config.globals.ldirectord.as_ref().expect("ldirectord's own");
-    assert!(!itself.clean_stop && itself.fork && itself.maintenance.is_some());
+    assert_eq!(itself.clean_stop, Some(false));
+    assert!(itself.fork && itself.maintenance.is_some());
 }
 
 #[test]
@@ -158,6 +160,100 @@ fn mistakes_are_told_of_with_their_place() {
         let place = first.place.as_ref().expect(why);
         let told = format!("{}:{} {}: {}", place.line, place.column, first.message, first.label);
         assert!(told.starts_with(expected), "{why}: {told}");
+    }
+}
+
+const EXECUTES: &str = "checkinterval=2
+cleanstop=yes
+maintenancedir=/m
+emailalert=a@example.com
+emailalertfreq=60
+execute = \"web.cf\"
+virtual=10.0.0.1:80
+\treal=10.0.1.1:80 gate
+\temailalertfreq=0
+\temailalertstatus=all
+";
+
+const EXECUTED: &str = "checkinterval=7
+quiescent=yes
+emailalert=b@example.com
+emailalertfrom=c@example.com
+emailalertstatus=running,stopping
+virtual=10.0.0.2:80
+\treal=10.0.1.1:80 gate
+virtual=10.0.0.3:80
+\treal=10.0.1.1:80 gate
+\tcleanstop=yes
+";
+
+#[test]
+fn a_further_configuration_is_one_of_its_own() {
+    for place in ["/etc/ha.d/web.cf", "/etc/ha.d/conf/web.cf", "web.cf"] {
+        let host = InMemory::default().with("ldirectord.cf", EXECUTES).with(place, EXECUTED);
+        let (config, report) = load("ldirectord.cf", &host);
+        assert!(!report.has_errors(), "{place}: {}", report.render(false));
+        let [first, second, third] = &config.virtual_servers[..] else { panic!("{place}: three") };
+        let delay = |at: usize| config.virtual_servers[at].servers[0].checks[0].common.delay_loop;
+        assert_eq!((delay(0).as_secs(), delay(1).as_secs()), (2, 7), "{place}");
+        assert_eq!((first.inhibit_on_failure, second.inhibit_on_failure), (false, true));
+        let origin = second.origin.as_ref().expect("its place");
+        assert_eq!((&*origin.file, origin.line), (place, 6));
+        assert_eq!(
+            (second.clean_stop, third.clean_stop),
+            (Some(false), Some(true)),
+            "not the first's"
+        );
+        let alert = first.alert.clone().expect("its own");
+        let all = ["starting", "running", "stopping", "reloading"].map(str::to_owned).to_vec();
+        assert_eq!((alert.repeat, alert.during), (Some(Duration::ZERO), Some(all)), "0 is never");
+        let alert = second.alert.clone().expect("the file's");
+        assert_eq!(alert.to, ["b@example.com"]);
+        assert_eq!(
+            (alert.from.as_deref(), alert.repeat),
+            (Some("c@example.com"), Some(Duration::ZERO))
+        );
+        assert_eq!(alert.during.expect("two").join(" "), "running stopping");
+        assert_eq!(config.globals.mail.to, ["a@example.com"]);
+        let itself = config.globals.ldirectord.as_ref().expect("ldirectord's own");
+        assert_eq!((itself.clean_stop, itself.maintenance.as_deref()), (Some(true), Some("/m")));
+    }
+}
+
+#[test]
+fn what_two_files_cannot_both_have_is_refused() {
+    let service = |port: u16| format!("virtual=10.0.0.1:{port}\n\treal=10.0.1.1:80 masq\n");
+    for (other, expected, why) in [
+        (service(80), "2.cf:1: tcp:10.0.0.1:80 is there already", "a service"),
+        (
+            format!("maintenancedir=/n\n{}", service(81)),
+            "2.cf:1: `maintenancedir` is not as 1.cf has it",
+            "a folder",
+        ),
+        (format!("maintenancedir=/m\n{}", service(81)), "", "the same folder"),
+        (service(81), "", "another service"),
+        (
+            "callback=\"/bin/x\"\n".to_owned(),
+            "2.cf:1: `callback` is not as 1.cf has it",
+            "a command",
+        ),
+        ("autoreload=yes\n".to_owned(), "2.cf:1: `autoreload` is not as 1.cf has it", "reloads"),
+        ("readdquiescent=yes\n".to_owned(), "2.cf:1: `readdquiescent` is not", "quiescent servers"),
+        ("execute=1.cf\n".to_owned(), "", "the first again"),
+        ("execute=3.cf\n".to_owned(), "2.cf:1: there is no configuration `3.cf`", "a file"),
+    ] {
+        let first = format!("maintenancedir=/m\nexecute=2.cf\n{}", service(80));
+        let host = InMemory::default().with("1.cf", first).with("2.cf", other);
+        let (_, report) = load("1.cf", &host);
+        let told = report.diagnostics.iter().find(|d| d.severity == Severity::Error);
+        let told = told.map_or_else(String::new, |told| {
+            let place = told.place.as_ref().expect(why);
+            format!("{}:{}: {}", place.file, place.line, told.message)
+        });
+        assert!(
+            told.starts_with(expected) && told.is_empty() == expected.is_empty(),
+            "{why}: {told}"
+        );
     }
 }
 

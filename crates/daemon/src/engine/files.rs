@@ -142,6 +142,21 @@ impl Engine {
         self.drifted.clear();
     }
 
+    /// These servers stay deleted where somebody deleted them. True: then all is as it is wanted.
+    pub(crate) fn spare(&self, wanted: &mut [Wanted], spared: &[(ServiceKey, ServerKey)]) -> bool {
+        if spared.is_empty() {
+            return false;
+        }
+        for (key, service) in wanted.iter_mut() {
+            let Some(service) = service else { continue };
+            let stays_out = |server: &Server| {
+                spared.contains(&(*key, server.key)) && !self.has(key, &server.key)
+            };
+            service.servers.retain(|server| !stays_out(server));
+        }
+        plan(&self.model, wanted).is_empty()
+    }
+
     /// The file's services that somebody changed by hand and that are not right yet.
     pub(crate) fn drifted(&mut self) -> Touched {
         let Some(file) = &self.file else { return Touched::new() };

@@ -236,6 +236,7 @@ impl Runner {
         let compared = self.engine.ask(move |engine| engine.compare(&again, &more)).await;
         compared.ok_or("the engine is gone")??;
         let wanted = self.soften(wanted).await;
+        self.hold_first(new.as_ref()).await;
         let config = file::checks(new.as_ref());
         let errands = xlvs_health::shell::Errands::new(&config);
         let health = self.health.clone();
@@ -260,6 +261,7 @@ impl Runner {
         }
         self.errands = errands;
         self.loaded = new;
+        self.watch();
         self.memory.changed = true;
         self.perform(rest).await;
         self.perform(late).await;

@@ -1,9 +1,16 @@
 //! A configuration file that was read: what it asks of the engine and of the checks.
 
-use std::path::Path;
+use std::{
+    collections::hash_map::DefaultHasher,
+    hash::{Hash as _, Hasher as _},
+    path::Path,
+};
 
 use xlvs_config::{Config, Diagnostic, Severity};
-use xlvs_model::{Change, InForce, health::Globals};
+use xlvs_model::{
+    Change, InForce,
+    health::{Globals, VirtualServer},
+};
 
 use super::host::{self, ThisHost};
 
@@ -18,6 +25,8 @@ pub(crate) struct Loaded {
     pub(crate) report: String,
     /// Warnings, each a line.
     pub(crate) warnings: Vec<String>,
+    /// What was read for it, and digests of that.
+    pub(crate) files: Vec<(String, u64)>,
 }
 
 /// A file that cannot.
@@ -50,7 +59,7 @@ pub(crate) fn load(path: &Path, config_id: Option<&str>) -> Result<Loaded, Broke
     warnings
         .extend(idle(&config.globals).map(|word| format!("{file}: `{word}` has no effect yet")));
     let in_force = InForce::new(file, config.services.clone(), &config.virtual_servers);
-    Ok(Loaded { config, in_force, report: text, warnings })
+    Ok(Loaded { config, in_force, report: text, warnings, files: host.files() })
 }
 
 /// Settings of the whole that are read and that nobody acts on yet.
@@ -83,7 +92,12 @@ pub(super) fn checks(loaded: Option<&Loaded>) -> xlvs_health::Config {
     xlvs_health::Config {
         virtual_servers: virtual_servers.clone(),
         ssl: ssl.clone(),
-        mail: mail(globals),
+        mail: mail(globals, virtual_servers),
+        alerts: globals.ldirectord.as_ref().map(|terms| xlvs_health::Alerts {
+            repeat: terms.repeat,
+            during: terms.during.clone(),
+        }),
+        clean_stop: globals.ldirectord.as_ref().and_then(|terms| terms.clean_stop) == Some(true),
         router_id: globals.mail.router_id.clone().unwrap_or_else(host::name),
         rs_init_notifies: globals.init_notifies,
         no_checker_emails: globals.mail.not_of_checks,
@@ -91,14 +105,26 @@ pub(super) fn checks(loaded: Option<&Loaded>) -> xlvs_health::Config {
     }
 }
 
-fn mail(globals: &Globals) -> Option<xlvs_health::Mail> {
+/// None: nobody gets mails.
+fn mail(globals: &Globals, of: &[VirtualServer]) -> Option<xlvs_health::Mail> {
     let mail = &globals.mail;
+    let somebody = |of: &VirtualServer| of.alert.as_ref().is_some_and(|a| !a.to.is_empty());
+    let of_some = of.iter().any(somebody).then(|| "127.0.0.1".to_owned());
+    let of_all = mail.server.clone().filter(|_| !mail.to.is_empty());
+    let user = if globals.ldirectord.is_some() { "root" } else { "keepalived" };
     Some(xlvs_health::Mail {
-        host: mail.server.clone().filter(|_| !mail.to.is_empty())?,
+        host: of_all.or(of_some.map(|here| mail.server.clone().unwrap_or(here)))?,
         port: mail.port,
         helo: mail.helo_name.clone().unwrap_or_else(host::name),
-        from: mail.from.clone().unwrap_or_else(|| format!("keepalived@{}", host::name())),
+        from: mail.from.clone().unwrap_or_else(|| format!("{user}@{}", host::name())),
         to: mail.to.clone(),
         timeout: mail.timeout,
     })
+}
+
+/// Equal for the same bytes, within this process.
+pub(super) fn digest(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish()
 }

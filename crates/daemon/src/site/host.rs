@@ -1,18 +1,23 @@
 //! Files and the environment, as they are on this host.
 
 use std::{
-    collections::hash_map::RandomState,
+    collections::{BTreeMap, hash_map::RandomState},
     fs,
     hash::BuildHasher,
     net::{IpAddr, ToSocketAddrs},
+    sync::{Mutex, PoisonError},
 };
 
 use xlvs_config::Host;
+
+use super::file::digest;
 
 /// This host, for reading a configuration.
 #[derive(Debug)]
 pub struct ThisHost {
     config_id: String,
+    /// What was read, and digests of that.
+    files: Mutex<BTreeMap<String, u64>>,
 }
 
 impl ThisHost {
@@ -20,7 +25,13 @@ impl ThisHost {
     pub fn new(config_id: Option<String>) -> Self {
         let config_id =
             config_id.unwrap_or_else(|| name().split('.').next().unwrap_or_default().to_owned());
-        Self { config_id }
+        Self { config_id, files: Mutex::default() }
+    }
+
+    /// What was read so far, and digests of that.
+    pub(super) fn files(&self) -> Vec<(String, u64)> {
+        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.iter().map(|(path, digest)| (path.clone(), *digest)).collect()
     }
 }
 
@@ -36,7 +47,10 @@ impl Host for ThisHost {
         if !metadata.is_file() {
             return Err("it is not a file".to_owned());
         }
-        fs::read(path).map_err(|error| error.to_string())
+        let bytes = fs::read(path).map_err(|error| error.to_string())?;
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.insert(path.to_owned(), digest(&bytes));
+        Ok(bytes)
     }
 
     fn list(&self, folder: &str) -> Vec<String> {

@@ -1,5 +1,5 @@
 //! What a file asks for at the daemon's start and at its end, beside its services:
-//! `startup_script`, `shutdown_script`, `lvs_flush_on_stop`.
+//! `startup_script`, `shutdown_script`, `lvs_flush_on_stop`, and ldirectord's `cleanstop`.
 
 use std::time::Duration;
 
@@ -28,8 +28,28 @@ impl Runner {
         if let Some(flush) = globals.flush_on_stop {
             self.flush(loaded, flush).await;
         }
+        self.clean(loaded).await;
         let script = globals.shutdown.as_ref();
         run(&self.errands, "shutdown_script", script, globals.shutdown_timeout).await;
+    }
+
+    /// `cleanstop = yes`: services with their servers, but for those that say otherwise.
+    async fn clean(&self, loaded: &Loaded) {
+        let all = loaded.config.globals.ldirectord.as_ref().and_then(|terms| terms.clean_stop);
+        let services = loaded.config.virtual_servers.iter();
+        let cleaned = services.filter(|of| of.clean_stop.or(all) == Some(true));
+        let gone: Vec<Wanted> =
+            cleaned.flat_map(|of| &of.services).map(|key| (*key, None)).collect();
+        if gone.is_empty() {
+            return;
+        }
+        let by = file_actor(&loaded.in_force);
+        let taken = self.engine.ask(move |engine| engine.take(&by, (&gone, &[]), Vec::new()));
+        match taken.await {
+            Some(Ok(_)) => info!("services are deleted, as cleanstop says"),
+            Some(Err(why)) => error!("services are not deleted (cleanstop): {why}"),
+            None => {}
+        }
     }
 
     async fn flush(&self, loaded: &Loaded, flush: FlushOnStop) {

@@ -10,6 +10,8 @@ use xlvs_model::{Change, Model, Scheduler, Server, ServiceKey, State};
 use super::*;
 use crate::plane::fake::Fake;
 
+mod ldirectord;
+
 struct Bench {
     folder: tempfile::TempDir,
     engine: Owner<Engine>,

@@ -17,6 +17,7 @@ use crate::{Ask, Config, Effect, History, Life, Moment, Pace, Quorate, Via, memo
 impl Core {
     /// Puts new terms into force.
     pub fn apply(&mut self, config: Config, now: Moment, effects: &mut Vec<Effect>) {
+        self.take_up();
         let old: Vec<_> = mem::take(&mut self.services);
         let old_keys = mem::take(&mut self.by_key);
         self.config = config;
@@ -43,6 +44,7 @@ impl Core {
         for (at, fresh) in begun.into_iter().enumerate() {
             self.begin(at, &fresh, now, effects);
         }
+        self.settle_phase();
         if !self.probes.is_empty() {
             // Whatever comes later begins anew.
             self.memory = Memory::default();
@@ -77,12 +79,15 @@ impl Core {
                 }
             }
             fresh.push(old.is_none());
-            let up = probes.iter().all(|id| self.probes.get(id).is_none_or(|p| p.life.is_up()));
+            let well = |id| self.probes.get(id).is_none_or(|p: &Probe| p.life.is_up());
+            let up = !self.held.contains_key(&real.key()) && probes.iter().all(well);
             let since = probes.iter().filter_map(|id| self.probes.get(id)).map(|p| p.since).max();
             let since = since.unwrap_or(now);
             servers.push(match old {
                 Some(old) => Server { terms: real.clone(), probes, ..old },
-                None => Server { terms: real.clone(), up, since, told: None, probes },
+                None => {
+                    Server { terms: real.clone(), up, since, told: None, remind_at: None, probes }
+                }
             });
         }
         for gone in &before.servers {
@@ -115,6 +120,7 @@ impl Core {
             let user = User { service: at, server };
             if !fresh {
                 self.settle(user, now, effects);
+                self.remember(user, now);
                 continue;
             }
             let health = self.health(user);
@@ -128,6 +134,7 @@ impl Core {
             if up && self.config.rs_init_notifies {
                 self.run_notify(user, effects);
             }
+            self.remember(user, now);
         }
         self.settle_quorum(at, true, now, effects);
     }
@@ -221,14 +228,18 @@ impl Core {
             probe.weight = verdict.weight;
         }
         let next = probe.next;
+        self.unanswered += usize::from(!probe.is_answered());
         self.probes.insert(id, probe);
         self.schedule(id, Some(next), now);
         id
     }
 
     fn forget_unused(&mut self) {
-        let asking = &mut self.asking;
+        let (asking, unanswered) = (&mut self.asking, &mut self.unanswered);
         self.probes.retain(|_, probe| {
+            if probe.users.is_empty() && !probe.is_answered() {
+                *unanswered -= 1;
+            }
             if probe.users.is_empty() && probe.asked.is_some() {
                 *asking -= 1;
             }

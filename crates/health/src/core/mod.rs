@@ -4,7 +4,9 @@
 //! a server is up while all of its checks count as good. Orders of effects are keepalived's: the
 //! server first, then its script, then the quorum with its scripts, then mail.
 
+mod alerts;
 mod apply;
+mod hold;
 mod settle;
 mod snapshot;
 
@@ -19,6 +21,7 @@ use xlvs_model::{
     Health, Quorum, ServerKey, ServiceKey, health::RealServer, health::VirtualServer,
 };
 
+use self::alerts::Phase;
 use crate::{
     Ask, Change, Config, Effect, Event, History, Life, Manner, Moment, Occasion, Outcome, Pace,
     Quorate, Verdict, Weight, memory::Memory,
@@ -50,6 +53,13 @@ pub struct Core {
     suspended: HashSet<ServiceKey>,
     /// What the last daemon knew.
     memory: Memory,
+    /// Servers that are in maintenance, and why.
+    held: BTreeMap<ServerKey, String>,
+    phase: Phase,
+    /// Questions that were never answered.
+    unanswered: usize,
+    /// When a mail comes again next.
+    next_reminder: Option<Moment>,
     asking: usize,
     next_id: u64,
     random: u64,
@@ -101,6 +111,8 @@ struct Server {
     up: bool,
     since: Moment,
     told: Option<Health>,
+    /// When it is told of again; none: it is up, or nobody wants to know.
+    remind_at: Option<Moment>,
     probes: Vec<ProbeId>,
 }
 
@@ -115,6 +127,10 @@ impl Core {
             clock: BinaryHeap::new(),
             suspended: HashSet::new(),
             memory: Memory::default(),
+            held: BTreeMap::new(),
+            phase: Phase::Starting,
+            unanswered: 0,
+            next_reminder: None,
             asking: 0,
             next_id: 0,
             random: seed,
@@ -132,8 +148,13 @@ impl Core {
         &self.config
     }
 
-    /// When the next question is due.
+    /// When there is something to do next: [`Core::remind`], [`Core::due`].
     pub fn next_wake(&mut self) -> Option<Moment> {
+        self.next_question().into_iter().chain(self.next_reminder).min()
+    }
+
+    /// When the next question is due.
+    fn next_question(&mut self) -> Option<Moment> {
         while let Some(Reverse((at, id, turn))) = self.clock.peek() {
             if self.probes.get(id).is_some_and(|p| p.turn == *turn && p.asked.is_none()) {
                 return Some(*at);
@@ -145,7 +166,7 @@ impl Core {
 
     /// The questions that are due. Each is under way until [`Core::done`].
     pub fn due(&mut self, now: Moment, starts: &mut Vec<Start>) {
-        while self.next_wake().is_some_and(|at| at <= now) {
+        while self.next_question().is_some_and(|at| at <= now) {
             let Some(Reverse((_, id, _))) = self.clock.pop() else { return };
             if self.is_suspended(id) {
                 self.schedule(id, None, now);
@@ -172,6 +193,9 @@ impl Core {
         let Some(asked) = probe.asked.take() else { return };
         self.asking -= 1;
         let is_news = probe.history.last().is_none_or(|last| !last.outcome.is_like(outcome));
+        if !probe.is_answered() {
+            self.unanswered -= 1;
+        }
         probe.history.add(outcome, took, now);
         let step = match outcome {
             Outcome::Unasked(_) => None,
@@ -195,11 +219,14 @@ impl Core {
         } else if !outcome.is_good() && !is_down {
             self.tell_failing(id, outcome, now, effects);
         }
+        self.monitor(id, outcome, effects);
+        self.settle_phase();
     }
 
     /// The engine ends: with `omega`, `notify_down` and `quorum_down` are run and mail says so.
     /// What packets see stays as it is.
     pub fn stop(&mut self, effects: &mut Vec<Effect>) {
+        self.phase = Phase::Stopping;
         for at in 0..self.services.len() {
             self.stop_service(at, effects);
         }
@@ -261,6 +288,13 @@ impl Core {
         let z = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
+    }
+}
+
+impl Probe {
+    /// Something is known of it.
+    fn is_answered(&self) -> bool {
+        self.life.has_run() || self.history.last().is_some()
     }
 }
 

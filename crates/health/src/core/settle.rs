@@ -4,7 +4,7 @@ use xlvs_model::{Finding, Health, Quorum};
 
 use super::{Core, ProbeId, Server, Service, User, resolve};
 use crate::{
-    Alert, Change, Effect, Event, Moment, Occasion, Run, Threshold, Turn, Weight, history::Entry,
+    Change, Effect, Event, Moment, Occasion, Run, Threshold, Turn, Weight, history::Entry,
 };
 
 impl Core {
@@ -29,9 +29,11 @@ impl Core {
             }
             if let Some(Change::Up | Change::Down) = change
                 && (turned || !self.config.no_checker_emails)
+                && !self.held.contains_key(&self.places(user).1.terms.key())
             {
                 self.mail_check(id, user, effects);
             }
+            self.remember(user, now);
         }
     }
 
@@ -106,6 +108,12 @@ impl Core {
 
     pub(super) fn stop_service(&self, at: usize, effects: &mut Vec<Effect>) {
         let service = &self.services[at];
+        let cleaned = service.terms.clean_stop.unwrap_or(self.config.clean_stop);
+        if cleaned && self.config.alerts.is_some() {
+            for server in service.servers.iter().filter(|s| s.up && s.terms.smtp_alert) {
+                self.mail_server(service, server, "DOWN", "=> Purged (stop) <=".into(), effects);
+            }
+        }
         if !service.terms.omega {
             return;
         }
@@ -142,6 +150,10 @@ impl Core {
         let probes = server.probes.iter().filter_map(|id| self.probes.get(id));
         let written = i64::from(server.terms.server.weight);
         let (mut faults, mut wishes) = (Vec::new(), Vec::new());
+        if let Some(why) = self.held.get(&server.terms.key()) {
+            let (inhibit, cause) = (server.terms.inhibit_on_failure, why.clone());
+            return Health { up: false, inhibit, weight: None, cause };
+        }
         let mut asked = None;
         for probe in probes {
             if !probe.life.is_up() {
@@ -263,35 +275,6 @@ impl Core {
             text = format!("{text}\n{}: {}", probe.ask.name(), last.outcome);
         }
         self.mail_server(service, server, state, text, effects);
-    }
-
-    fn mail_server(
-        &self,
-        service: &Service,
-        server: &Server,
-        state: &str,
-        body: String,
-        effects: &mut Vec<Effect>,
-    ) {
-        let subject = format!(
-            "[{}] Realserver {} of virtual server {} - {state}",
-            self.config.router_id,
-            server.terms.key(),
-            service.terms.name
-        );
-        effects.push(Effect::Alert(Alert { subject, body }));
-    }
-
-    fn mail_service(
-        &self,
-        service: &Service,
-        state: &str,
-        body: String,
-        effects: &mut Vec<Effect>,
-    ) {
-        let subject =
-            format!("[{}] Virtualserver {} - {state}", self.config.router_id, service.terms.name);
-        effects.push(Effect::Alert(Alert { subject, body }));
     }
 }
 

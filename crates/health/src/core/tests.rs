@@ -8,6 +8,8 @@ use xlvs_model::{
     health::{Check, Common, HttpCheck, Kind, MiscCheck, Script, SorryServer, Url},
 };
 
+mod ldirectord;
+
 use super::*;
 use crate::{Alert, Fault, Good, Run};
 
@@ -84,8 +86,12 @@ fn short(effects: &[Effect]) -> Vec<String> {
         }
         Effect::Found(Finding::Service { .. }) => Some("quorum gone".into()),
         Effect::Run(Run { script, .. }) => Some(format!("run {script}")),
-        Effect::Alert(Alert { subject, body }) => {
+        Effect::Alert(Alert { subject, body, .. }) => {
             Some(format!("mail {subject}: {}", body.lines().next().unwrap_or_default()))
+        }
+        Effect::Monitor(line) => {
+            let state = if line.up { "up" } else { "down" };
+            Some(format!("{}: {} [{state}] {}", line.path, line.server, line.text))
         }
         Effect::Event(_) => None,
     };
@@ -444,7 +450,7 @@ impl Sum {
                 Effect::Found(Finding::Service { service, quorum: None }) => {
                     self.quorums.remove(service);
                 }
-                Effect::Run(_) | Effect::Alert(_) | Effect::Event(_) => {}
+                Effect::Run(_) | Effect::Alert(_) | Effect::Event(_) | Effect::Monitor(_) => {}
             }
         }
     }

@@ -15,16 +15,18 @@ use crate::{
 
 /// Sends an alert; why not, for people.
 pub(super) async fn send(mail: &Mail, alert: &Alert) -> Result<(), String> {
+    let own = |own: &Option<String>, of_all: &String| own.as_ref().unwrap_or(of_all).clone();
+    let mail = Mail { host: own(&alert.host, &mail.host), ..mail.clone() };
     let letter = Letter {
         helo: mail.helo.clone(),
-        from: mail.from.clone(),
-        to: mail.to.clone(),
+        from: own(&alert.from, &mail.from),
+        to: if alert.to.is_empty() { mail.to.clone() } else { alert.to.clone() },
         subject: alert.subject.clone(),
         date: date(SystemTime::now()),
         body: alert.body.clone(),
     };
     let whole = mail.timeout * STEPS;
-    match timeout(whole, exchange(mail, letter)).await {
+    match timeout(whole, exchange(&mail, letter)).await {
         Ok(end) => end,
         Err(_) => Err(format!("the mail server took longer than {} s", whole.as_secs())),
     }

@@ -7,6 +7,7 @@ mod errands;
 mod http;
 mod mail;
 mod misc;
+mod monitor;
 mod net;
 mod other;
 mod ping;
@@ -16,6 +17,7 @@ mod tls;
 mod via;
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -26,7 +28,7 @@ use tokio::{
     time::sleep_until,
 };
 use tracing::error;
-use xlvs_model::{ServiceKey, health::Kind};
+use xlvs_model::{ServerKey, ServiceKey, health::Kind};
 
 use crate::{Ask, Config, Core, Effect, Moment, Outcome, ProbeId, Snapshot, Start, Verdict};
 
@@ -54,6 +56,7 @@ enum Command {
     Apply(Box<Config>, oneshot::Sender<()>),
     Suspend(ServiceKey, bool),
     Snapshot(oneshot::Sender<Snapshot>),
+    Hold(BTreeMap<ServerKey, String>),
     Recall(Vec<Verdict>),
     Verdicts(oneshot::Sender<(Moment, Vec<Verdict>)>),
     Stop,
@@ -77,6 +80,11 @@ impl Engine {
     /// `ha_suspend`: this host does not own the virtual address now, or does again.
     pub async fn suspend(&self, service: ServiceKey, suspended: bool) {
         let _ = self.commands.send(Command::Suspend(service, suspended)).await;
+    }
+
+    /// These servers are in maintenance from now on, and why; others are not.
+    pub async fn hold(&self, held: BTreeMap<ServerKey, String>) {
+        let _ = self.commands.send(Command::Hold(held)).await;
     }
 
     /// All that is known; none when the engine has ended.
@@ -135,6 +143,10 @@ impl Runner {
                     applied = Some(done);
                 }
                 Some(Command::Suspend(service, on)) => state.core.suspend(service, on),
+                Some(Command::Hold(held)) => {
+                    let now = state.now();
+                    state.core.hold(held, now, &mut state.effects);
+                }
                 Some(Command::Snapshot(answer)) => {
                     let _ = answer.send(state.core.snapshot(state.now()));
                 }
@@ -151,6 +163,7 @@ impl Runner {
                 }
                 None => {}
             }
+            state.remind();
             if !state.effects.is_empty() {
                 let _ = effects.send(std::mem::take(&mut state.effects)).await;
             }
@@ -228,6 +241,11 @@ impl State {
             }
             Err(fault) => error!(%fault, "a check's task ended without an answer"),
         }
+    }
+
+    fn remind(&mut self) {
+        let now = self.now();
+        self.core.remind(now, &mut self.effects);
     }
 
     fn ask_due(&mut self) {

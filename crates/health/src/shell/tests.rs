@@ -678,7 +678,8 @@ async fn errands_are_run() {
     let argv = vec!["touch".into(), mark.display().to_string()];
     let script = Script { argv, user: None };
     errands.perform(&Effect::Run(Run { script, occasion: Occasion::ServerUp }));
-    let alert = Alert { subject: "it is down".into(), body: "=> why <=".into() };
+    let (subject, body) = ("it is down".into(), "=> why <=".into());
+    let alert = Alert { subject, body, ..Alert::default() };
     errands.perform(&Effect::Alert(alert));
     let text = timeout(PATIENCE, said.recv()).await.expect("in time").expect("a letter");
     assert!(

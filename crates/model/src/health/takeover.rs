@@ -47,7 +47,8 @@ pub struct Alert {
     /// `emailalert`: who is told; none: as everywhere.
     #[serde(skip_serializing_if = "is_default")]
     pub to: Vec<String>,
-    /// `emailalertfreq`: while a server is down a mail comes again after so long.
+    /// `emailalertfreq`: while a server is down a mail comes again after so long; 0: none does;
+    /// none: as everywhere.
     #[serde(with = "seconds::option", skip_serializing_if = "is_default")]
     pub repeat: Option<Duration>,
     /// `emailalertstatus`: `starting`, `running`, `stopping`, `reloading`; none: always; empty:
@@ -57,6 +58,9 @@ pub struct Alert {
     /// `smtp`: the mail server.
     #[serde(skip_serializing_if = "is_default")]
     pub server: Option<String>,
+    /// `emailalertfrom`, of a further configuration that has its own; none: as everywhere.
+    #[serde(skip_serializing_if = "is_default")]
+    pub from: Option<String>,
 }
 
 /// What an `lvs.cf` says of the pair of directors.
@@ -189,23 +193,22 @@ pub struct Failover {
 }
 
 /// What an `ldirectord.cf` says of ldirectord itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Ldirectord {
-    /// `readdquiescent`: a quiescent server that somebody took out is put in again; default no.
+    /// `readdquiescent`: a quiescent server that somebody took out is put in again while it is
+    /// down; default no.
     #[serde(skip_serializing_if = "is_default")]
     pub readd_quiescent: bool,
-    /// `cleanstop`: services are deleted at the end; default yes.
-    pub clean_stop: bool,
+    /// `cleanstop`: services are deleted at the end; none: the file does not say, and they stay.
+    #[serde(skip_serializing_if = "is_default")]
+    pub clean_stop: Option<bool>,
     /// `autoreload`: the file is read again when it changes.
     #[serde(skip_serializing_if = "is_default")]
     pub autoreload: bool,
     /// `callback`: run with the file's name when it has changed.
     #[serde(skip_serializing_if = "is_default")]
     pub callback: Option<Script>,
-    /// `execute`: further configurations, each of a director of its own.
-    #[serde(skip_serializing_if = "is_default")]
-    pub execute: Vec<String>,
     /// `maintenancedir`: a file by a server's address or name takes the server out.
     #[serde(skip_serializing_if = "is_default")]
     pub maintenance: Option<String>,
@@ -224,22 +227,4 @@ pub struct Ldirectord {
     /// `emailalertstatus`: as of an [`Alert`].
     #[serde(skip_serializing_if = "is_default")]
     pub during: Option<Vec<String>>,
-}
-
-impl Default for Ldirectord {
-    fn default() -> Self {
-        Self {
-            readd_quiescent: false,
-            clean_stop: true,
-            autoreload: false,
-            callback: None,
-            execute: Vec::new(),
-            maintenance: None,
-            log: None,
-            supervised: false,
-            fork: false,
-            repeat: None,
-            during: None,
-        }
-    }
 }
