@@ -129,7 +129,7 @@ struct Target {
     seeds: &'static [&'static str],
 }
 
-const TARGETS: [&Target; 4] = [
+const TARGETS: [&Target; 8] = [
     &Target {
         name: "keepalived",
         longest: 4096,
@@ -139,6 +139,14 @@ const TARGETS: [&Target; 4] = [
         ],
     },
     &Target { name: "ipvsadm", longest: 1024, seeds: &[] },
+    &Target { name: "lvs_cf", longest: 2048, seeds: &["crates/config/tests/golden/piranha"] },
+    &Target {
+        name: "ldirectord",
+        longest: 2048,
+        seeds: &["crates/config/tests/golden/ldirectord"],
+    },
+    &Target { name: "save", longest: 1024, seeds: &["crates/config/tests/golden/save"] },
+    &Target { name: "toml", longest: 2048, seeds: &["docs/examples"] },
     &Target { name: "http", longest: 4096, seeds: &[] },
     &Target { name: "answers", longest: 1024, seeds: &[] },
 ];

@@ -2,6 +2,7 @@
 //! parsers that was found. `cargo xtask fuzz` looks for more.
 #![expect(clippy::print_stdout, reason = "the input that fails is named")]
 
+mod formats;
 mod ipvsadm;
 mod keepalived;
 
@@ -28,6 +29,26 @@ fn keepalived_conf() {
 #[test]
 fn ipvsadm_lines() {
     replay("ipvsadm", ipvsadm::run);
+}
+
+#[test]
+fn lvs_cf() {
+    replay("lvs_cf", formats::lvs_cf);
+}
+
+#[test]
+fn ldirectord_cf() {
+    replay("ldirectord", formats::ldirectord);
+}
+
+#[test]
+fn save_files() {
+    replay("save", formats::save);
+}
+
+#[test]
+fn toml() {
+    replay("toml", formats::toml);
 }
 
 /// An empty folder would be no test.
