@@ -39,7 +39,8 @@ pub struct RunArgs {
     #[arg(long = "interface", short = 'i', value_name = "IF")]
     pub interfaces: Vec<String>,
 
-    /// The services and their checks: a keepalived.conf. It is applied again on SIGHUP.
+    /// The services and their checks: a keepalived.conf, lvs.cf, ldirectord.cf, save file of
+    /// ipvsadm, or TOML. It is applied again on SIGHUP.
     #[arg(long, short = 'c', value_name = "FILE")]
     pub config: Option<PathBuf>,
 

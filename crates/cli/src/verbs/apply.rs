@@ -17,7 +17,8 @@ use crate::output::{self, Format, Hinted, Output};
 #[derive(Debug, clap::Args)]
 #[command(after_help = APPLY_EXAMPLES)]
 pub(super) struct Args {
-    /// A keepalived.conf; the daemon reads it, and what it includes.
+    /// A keepalived.conf, lvs.cf, ldirectord.cf, save file of ipvsadm, or TOML; the daemon reads
+    /// it, and what it includes.
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
