@@ -50,6 +50,8 @@ const NAMESPACES: &[Need] = &[
     need("kamailio", "kamailio", "one of calls"),
     need("memcached", "memcached", "one whose protocol is lines"),
     need("ldirectord", "ldirectord", "what xlvs is compared with"),
+    need("bird", "bird2", "a neighbor that speaks BFD; started by the tests alone"),
+    need("ss", "iproute2", "what a server's backlog holds"),
     need("promtool", "prometheus", "what Prometheus thinks of the metrics"),
 ];
 

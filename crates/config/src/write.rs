@@ -3,6 +3,7 @@
 //! What is written is read again and compared, so that nothing is lost unseen: of
 //! `keepalived.conf` what keepalived cannot say follows in `#xlvs` lines, and is told.
 
+mod bfd;
 mod keepalived;
 mod vrrp;
 

@@ -116,8 +116,12 @@ impl Ask {
                 .collect(),
             _ => Vec::new(),
         };
+        let mut kind = check.kind.clone();
+        if let Kind::Bfd(bfd) = &mut kind {
+            bfd.neighbor_ip.get_or_insert(target.ip());
+        }
         Self {
-            kind: check.kind.clone(),
+            kind,
             target,
             socket: Socket {
                 address: common.bindto,
@@ -219,6 +223,17 @@ impl Pace {
                 interval: FILE_INTERVAL,
                 retry: 0,
                 retry_after: FILE_INTERVAL,
+                warmup: Duration::ZERO,
+                alpha: common.alpha,
+                rise: 1,
+            };
+        }
+        if let Kind::Bfd(_) = check.kind {
+            // Its question waits by itself, until the session's state is another.
+            return Self {
+                interval: SHORTEST,
+                retry: 0,
+                retry_after: SHORTEST,
                 warmup: Duration::ZERO,
                 alpha: common.alpha,
                 rise: 1,

@@ -74,6 +74,21 @@ pub enum Weight {
     Be(u32),
     /// So much more than it would be (`FILE_CHECK`).
     Add(i64),
+    /// So many hundredths of what is written (an agent).
+    Percent(u32),
+}
+
+impl Weight {
+    /// What it makes of the written weight. Of a part of a weight at least 1 is left, so that
+    /// nothing but 0 % keeps new connections away.
+    pub fn of(self, written: u32) -> i64 {
+        let written = i64::from(written);
+        match self {
+            Self::Be(weight) => i64::from(weight),
+            Self::Add(more) => written.saturating_add(more),
+            Self::Percent(part) => (written * i64::from(part) + 99) / 100,
+        }
+    }
 }
 
 impl fmt::Display for Weight {
@@ -81,6 +96,7 @@ impl fmt::Display for Weight {
         match self {
             Self::Be(weight) => write!(f, "weight {weight}"),
             Self::Add(more) => write!(f, "weight {more:+}"),
+            Self::Percent(part) => write!(f, "{part}% of the weight"),
         }
     }
 }
@@ -143,6 +159,9 @@ pub enum Fault {
         /// The code in it.
         code: Option<u16>,
     },
+    /// A BFD session is not up.
+    #[error("the session is down: {0}")]
+    Session(String),
     /// The body's MD5 sum is another.
     #[error("digest is {got}, not {wanted}")]
     Digest {

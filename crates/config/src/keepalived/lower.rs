@@ -1,5 +1,6 @@
 //! Directives to the model.
 
+mod bfd;
 mod check;
 mod global;
 mod group;
@@ -75,6 +76,7 @@ pub(super) fn lower(tree: &[Directive], report: &mut Report) -> Config {
     lower.unused_groups();
     lower.vrrp_references();
     lower.told_of_vrrp();
+    lower.told_of_bfd();
     lower.config.services = lower.model.services.iter().cloned().collect();
     lower.config
 }

@@ -10,7 +10,7 @@ use xlvs_model::{
     },
 };
 
-use super::vrrp;
+use super::{bfd, vrrp};
 use crate::Config;
 
 /// The whole file.
@@ -21,6 +21,7 @@ pub(super) fn text(config: &Config) -> String {
         client(ssl, &mut page);
     }
     vrrp::vrrp(&config.vrrp, &mut page);
+    bfd::sessions(config, &mut page);
     for of in &config.virtual_servers {
         let service =
             of.services.first().and_then(|key| config.services.iter().find(|s| s.key == *key));
@@ -57,13 +58,13 @@ impl Page {
         }
     }
 
-    fn set(&mut self, keyword: &str, value: Option<impl std::fmt::Display>) {
+    pub(super) fn set(&mut self, keyword: &str, value: Option<impl std::fmt::Display>) {
         if let Some(value) = value {
             self.line(&format!("{keyword} {value}"));
         }
     }
 
-    fn flag(&mut self, keyword: &str, is_on: bool) {
+    pub(super) fn flag(&mut self, keyword: &str, is_on: bool) {
         if is_on {
             self.line(keyword);
         }

@@ -1,5 +1,7 @@
 //! The VRRP half, as it was written.
 
+use std::time::Duration;
+
 use xlvs_model::vrrp::{Options, VirtualAddress, Vrrp, Written};
 
 use super::keepalived::{Page, quoted};
@@ -46,6 +48,16 @@ fn block(keyword: &str, lines: &[Vec<String>], page: &mut Page) {
     page.close();
 }
 
+/// Keywords of `bfd_instance` that do not take seconds.
+const MILLISECONDS: &[&str] = &["min_rx", "min_tx", "idle_tx"];
+
+/// `10`, `10.5`.
+pub(super) fn milliseconds(time: Duration) -> String {
+    let micros = time.as_micros();
+    let text = format!("{}.{:03}", micros / 1000, micros % 1000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// Keywords and their values.
 pub(super) fn options(of: &Options, page: &mut Page) {
     for (keyword, value) in &of.0 {
@@ -53,6 +65,9 @@ pub(super) fn options(of: &Options, page: &mut Page) {
             Written::Flag(true) => page.line(keyword),
             Written::Flag(false) => page.line(&format!("{keyword} off")),
             Written::Number(number) => page.line(&format!("{keyword} {number}")),
+            Written::Seconds(time) if MILLISECONDS.contains(&&**keyword) => {
+                page.line(&format!("{keyword} {}", milliseconds(*time)));
+            }
             Written::Seconds(time) => page.line(&format!("{keyword} {}", time.as_secs_f64())),
             Written::Address(address) => page.line(&format!("{keyword} {address}")),
             Written::Text(text) => page.line(&format!("{keyword} {}", quoted(text))),

@@ -40,9 +40,22 @@ fn samples() -> Vec<(String, Config)> {
             samples.push((format!("{folder}/{name}"), config));
         }
     }
+    let examples = root.join("../../../../docs/examples");
+    for file in fs::read_dir(examples).expect("the examples") {
+        let path = file.expect("a file").path();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let host = InMemory::default().with(&name, fs::read(&path).expect("its text"));
+        samples.push((format!("examples/{name}"), load(&name, &host).0));
+    }
+    let (bfd, _) = load("keepalived.conf", &InMemory::of(BFD));
+    samples.push(("keepalived/bfd".into(), bfd));
     samples.sort_by(|a, b| a.0.cmp(&b.0));
     samples
 }
+
+const BFD: &str = "bfd_instance one {\n neighbor_ip 10.0.1.1\n min_rx 50\n min_tx 20.5\n \
+                   multiplier 3\n max_hops -1\n}\nvirtual_server 10.0.0.1 80 {\n protocol TCP\n \
+                   real_server 10.0.1.1 80 {\n BFD_CHECK {\n name one\n }\n }\n}\n";
 
 fn ends(name: &str, with: &str) -> bool {
     name.rsplit_once('.').is_some_and(|(_, end)| end == with)

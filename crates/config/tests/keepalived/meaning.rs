@@ -5,7 +5,7 @@ use std::{fmt::Write as _, time::Duration};
 use xlvs_config::keepalived::{Config, Severity, load};
 use xlvs_model::{
     Method, Service,
-    health::{Check, HttpProtocol, Kind, StatusRange, VirtualServer},
+    health::{BfdCheck, Check, HttpProtocol, Kind, StatusRange, VirtualServer},
 };
 
 use crate::host::InMemory;
@@ -277,6 +277,72 @@ fn files_are_weighed() {
     });
     let expected = [("/run/load".to_owned(), 3, false), ("/run/load".to_owned(), -2, true)];
     assert_eq!(weights.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn sessions_are_found_by_their_names() {
+    let service = |check: &str| {
+        format!(
+            "virtual_server 10.0.0.1 80 {{\n protocol TCP\n real_server 10.0.1.1 {{\n {check}\n \
+             }}\n}}\n"
+        )
+    };
+    let of = |instance: &str| service("BFD_CHECK {\n name one\n }") + instance;
+    let default = BfdCheck {
+        name: "one".into(),
+        neighbor_ip: "10.0.1.1".parse().ok(),
+        ..BfdCheck::default()
+    };
+    let ms = Duration::from_millis;
+    for (terms, expected, why) in [
+        ("", default.clone(), "keepalived's defaults"),
+        (
+            "source_ip 10.0.1.9\n min_rx 50\n min_tx 20.5\n idle_tx 2000\n multiplier 3\n passive\n \
+             ttl 64\n max_hops 2\n weight 5\n checker\n vrrp",
+            BfdCheck {
+                source_ip: "10.0.1.9".parse().ok(),
+                min_rx: ms(50),
+                min_tx: Duration::from_micros(20_500),
+                idle_tx: ms(2000),
+                multiplier: 3,
+                passive: true,
+                ttl: 64,
+                max_hops: 2,
+                ..default.clone()
+            },
+            "each keyword",
+        ),
+        (
+            "hoplimit 250\n multihop\n max_hops -1",
+            BfdCheck { ttl: 250, multihop: true, max_hops: 255, ..default },
+            "any number of hops",
+        ),
+    ] {
+        let config =
+            read(&of(&format!("bfd_instance one {{\n neighbor_ip 10.0.1.1\n {terms}\n}}\n")));
+        let check = &config.virtual_servers[0].servers[0].checks[0];
+        assert_eq!(check.kind, Kind::Bfd(expected), "{why}");
+    }
+    for (text, told) in [
+        (of(""), "there is no bfd_instance one for checks"),
+        (
+            of("bfd_instance one {\n neighbor_ip 10.0.1.1\n vrrp\n}\n"),
+            "there is no bfd_instance one for checks",
+        ),
+        (of("bfd_instance one {\n min_rx 50\n}\n"), "bfd_instance one without neighbor_ip"),
+        (
+            of("bfd_instance one {\n neighbor_ip 10.0.1.1\n source_ip fd00::1\n}\n"),
+            "bfd_instance one: neighbor_ip and source_ip are of two families",
+        ),
+        (
+            service("") + "bfd_instance one {\n neighbor_ip 10.0.1.1\n}\n",
+            "bfd_instance one is checked and kept, and not in force",
+        ),
+    ] {
+        let (_, report) = load("keepalived.conf", &InMemory::of(text));
+        let mut messages = report.diagnostics.iter().map(|d| d.message.as_str());
+        assert!(messages.any(|message| message == told), "{told}: {}", report.render(false));
+    }
 }
 
 #[test]

@@ -148,6 +148,11 @@ impl Core {
         &self.config
     }
 
+    /// All questions, with their keys.
+    pub(crate) fn asked(&self) -> impl Iterator<Item = (ProbeId, &str, &Ask)> {
+        self.probes.iter().map(|(id, probe)| (*id, &*probe.ask_key, &*probe.ask))
+    }
+
     /// When there is something to do next: [`Core::remind`], [`Core::due`].
     pub fn next_wake(&mut self) -> Option<Moment> {
         self.next_question().into_iter().chain(self.next_reminder).min()

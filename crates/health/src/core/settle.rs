@@ -3,9 +3,7 @@
 use xlvs_model::{Finding, Health, Quorum};
 
 use super::{Core, ProbeId, Server, Service, User, resolve};
-use crate::{
-    Change, Effect, Event, Moment, Occasion, Run, Threshold, Turn, Weight, history::Entry,
-};
+use crate::{Change, Effect, Event, Moment, Occasion, Run, Threshold, Turn, history::Entry};
 
 impl Core {
     /// A question's state changed: works that out for all who ask it.
@@ -148,7 +146,7 @@ impl Core {
     pub(super) fn health(&self, user: User) -> Health {
         let (_, server) = self.places(user);
         let probes = server.probes.iter().filter_map(|id| self.probes.get(id));
-        let written = i64::from(server.terms.server.weight);
+        let written = server.terms.server.weight;
         let (mut faults, mut wishes) = (Vec::new(), Vec::new());
         if let Some(why) = self.held.get(&server.terms.key()) {
             let (inhibit, cause) = (server.terms.inhibit_on_failure, why.clone());
@@ -164,11 +162,8 @@ impl Core {
                 faults.push(format!("{}: {last}", probe.ask.name()));
             } else if let Some(weight) = probe.weight {
                 // One program says the weight; of several each adds what it differs by.
-                let sum = asked.get_or_insert(written);
-                *sum = sum.saturating_add(match weight {
-                    Weight::Be(weight) => i64::from(weight) - written,
-                    Weight::Add(more) => more,
-                });
+                let sum = asked.get_or_insert(i64::from(written));
+                *sum = sum.saturating_add(weight.of(written) - i64::from(written));
                 wishes.push(format!("{} asks for {weight}", probe.ask.name()));
             }
         }

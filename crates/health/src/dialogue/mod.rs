@@ -3,9 +3,12 @@
 //!
 //! A TCP check has no dialogue of its own: the connection is the answer, and the shell makes it.
 
+mod agent;
+mod bfd;
 mod chunks;
 mod datagram;
 mod file;
+mod grpc;
 mod http;
 mod judge;
 mod mail;
@@ -17,9 +20,14 @@ mod smtp;
 mod talk;
 
 pub use self::{
+    agent::{Agent, AgentLine, LINE_LIMIT},
+    bfd::{
+        Control, Diagnostic, Event, Malformed, Session, Standing, State, Terms, Then, transition,
+    },
     chunks::Chunks,
     datagram::{BadName, DEFAULT_PAYLOAD, Query, udp_reply},
     file::{FILE_LIMIT, file_says},
+    grpc::{GRPC_PATH, Grpc, GrpcEnd, MESSAGE_LIMIT, grpc_request},
     http::{HEAD_LIMIT, Http, request},
     judge::{BODY_LIMIT, Judge, Page},
     mail::{Letter, MailDialogue, MailFault, MailStep},

@@ -208,7 +208,7 @@ async fn ask_second(
 const WINDOW: u32 = 64 << 10;
 
 /// hyper's errors say the cause in what lies beneath.
-fn broken(fault: &hyper::Error) -> Fault {
+pub(super) fn broken(fault: &hyper::Error) -> Fault {
     let beneath = std::error::Error::source(fault).map(ToString::to_string);
     Fault::NotHttp(beneath.unwrap_or_else(|| fault.to_string()))
 }

@@ -3,7 +3,10 @@
 //! One task ([`Runner::run`]) holds the [`Core`]; each question that is under way is a task of its
 //! own for as long as it takes, which is bounded. An idle check costs an entry of the core's heap.
 
+mod agent;
+mod bfd;
 mod errands;
+mod grpc;
 mod http;
 mod mail;
 mod misc;
@@ -12,6 +15,7 @@ mod net;
 mod other;
 mod ping;
 mod service;
+mod syn;
 mod talk;
 mod tls;
 mod via;
@@ -159,6 +163,7 @@ impl Runner {
                 }
                 Some(Command::Stop) => {
                     state.core.stop(&mut state.effects);
+                    state.kept.bfd.stop().await;
                     over = true;
                 }
                 None => {}
@@ -186,6 +191,7 @@ struct State {
     epoch: Moment,
     context: Arc<Context>,
     forwarding: Option<Arc<dyn Forwarding>>,
+    kept: Arc<Kept>,
     asking: JoinSet<Answer>,
     starts: Vec<Start>,
     effects: Vec<Effect>,
@@ -196,6 +202,14 @@ struct Context {
     tls: tls::Configs,
     users: misc::Users,
     forwarding: Option<Arc<dyn Forwarding>>,
+    kept: Arc<Kept>,
+}
+
+/// What stays from one question to the next, and over new terms.
+#[derive(Debug, Default)]
+struct Kept {
+    agents: agent::Agents,
+    bfd: bfd::Sessions,
 }
 
 /// A question's end.
@@ -213,6 +227,7 @@ impl State {
             epoch: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
             context: Arc::new(Context::new(&Config::default(), forwarding.clone())),
             forwarding,
+            kept: Arc::default(),
             asking: JoinSet::new(),
             starts: Vec::new(),
             effects: Vec::new(),
@@ -228,9 +243,12 @@ impl State {
     }
 
     fn apply(&mut self, config: Config) {
-        self.context = Arc::new(Context::new(&config, self.forwarding.clone()));
+        let context = Context::new(&config, self.forwarding.clone());
+        self.context = Arc::new(Context { kept: Arc::clone(&self.kept), ..context });
         let now = self.now();
         self.core.apply(config, now, &mut self.effects);
+        self.kept.agents.keep(&self.core.asked().map(|(_, key, _)| key).collect());
+        self.kept.bfd.keep(self.core.asked());
     }
 
     fn take(&mut self, joined: Result<Answer, tokio::task::JoinError>) {
@@ -256,6 +274,11 @@ impl State {
             self.asking.spawn(async move {
                 let Start { probe, ask, url } = start;
                 let began = Instant::now();
+                if let Kind::Bfd(_) = ask.kind {
+                    // It speaks all the time: the question only waits.
+                    let outcome = context.kept.bfd.ask(probe, &ask).await;
+                    return Answer { probe, outcome, took: Duration::ZERO };
+                }
                 let outcome = question(&ask, url, &context).await;
                 Answer { probe, outcome, took: began.elapsed() }
             });
@@ -267,6 +290,7 @@ impl Context {
     fn new(config: &Config, forwarding: Option<Arc<dyn Forwarding>>) -> Self {
         Self {
             forwarding,
+            kept: Arc::default(),
             tls: tls::Configs::new(config.ssl.as_ref()),
             users: misc::Users::new(config.script_security),
         }
@@ -295,9 +319,10 @@ async fn question(ask: &Ask, url: usize, context: &Context) -> Outcome {
         Kind::Talk(check) => talk::ask(ask, check, context).await,
         Kind::Output(check) => talk::output(check, context).await,
         Kind::External(check) => talk::external(check, context).await,
-        Kind::Bfd(_) | Kind::Syn | Kind::Grpc(_) | Kind::Agent(_) => {
-            Outcome::Unasked(format!("xlvs does not do {} yet", ask.kind.keyword()))
-        }
+        Kind::Syn => syn::ask(ask, context).await,
+        Kind::Grpc(check) => grpc::ask(ask, check, context).await,
+        Kind::Agent(check) => agent::ask(ask, check, context).await,
+        Kind::Bfd(_) => Outcome::Unasked("a session is followed, not asked".into()),
     }
 }
 

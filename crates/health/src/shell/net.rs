@@ -13,6 +13,7 @@ use tokio::{
     time::timeout,
 };
 
+use super::syn;
 use crate::{Ask, Fault, Outcome, Stage, ask::Socket};
 
 /// A connection to the target, or the outcome that its lack is.
@@ -65,7 +66,9 @@ fn stream(ask: &Ask) -> io::Result<TcpSocket> {
         Some(Protocol::TCP),
     )?;
     prepare(&socket, &ask.socket, ask.target)?;
-    Ok(TcpSocket::from_std_stream(socket.into()))
+    let socket = TcpSocket::from_std_stream(socket.into());
+    syn::prepare(ask, &socket)?;
+    Ok(socket)
 }
 
 /// Binds and marks a socket.

@@ -1,5 +1,6 @@
 //! Questions to small servers on loopback, which behave in every bad way.
 
+mod probes;
 mod talk;
 
 use std::{

@@ -12,6 +12,7 @@ use tokio::{
 use super::{
     Context,
     net::{self, unreached},
+    syn,
 };
 use crate::{Ask, Fault, Outcome, Through, Via};
 
@@ -60,7 +61,11 @@ pub(super) async fn connect(ask: &Ask, context: &Context) -> Result<TcpStream, O
         Ok(Err(Closed::NoWay(why))) => return Err(Outcome::Bad(Fault::Unreachable(why))),
         Err(_) => return Err(unable("its socket was not made in time".into())),
     };
-    let socket = socket(opened).map_err(|fault| unable(net::words(&fault)))?;
+    let socket = socket(opened).and_then(|socket| {
+        syn::prepare(ask, &socket)?;
+        Ok(socket)
+    });
+    let socket = socket.map_err(|fault| unable(net::words(&fault)))?;
     match timeout_at(until, socket.connect(through.target)).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(fault)) if fault.kind() == io::ErrorKind::TimedOut => Err(Outcome::Bad(silent)),

@@ -208,10 +208,57 @@ pub struct FileCheck {
     pub reverse: bool,
 }
 
-/// `BFD_CHECK`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// `BFD_CHECK`, and the session that it follows: keepalived's `bfd_instance`. Checks with the same
+/// terms share one session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BfdCheck {
-    /// `name` of a `bfd_instance`.
+    /// `name` of the `bfd_instance`.
     pub name: String,
+    /// `neighbor_ip`: who speaks at the other end; none: the server, as `connect_ip` has it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub neighbor_ip: Option<IpAddr>,
+    /// `source_ip`: whence packets go; none: the address that this host speaks from.
+    #[serde(skip_serializing_if = "is_default")]
+    pub source_ip: Option<IpAddr>,
+    /// `min_rx`: the neighbor may send so often; default 10 ms.
+    #[serde(with = "seconds")]
+    pub min_rx: Duration,
+    /// `min_tx`: this end sends so often while the session is up; default 10 ms.
+    #[serde(with = "seconds")]
+    pub min_tx: Duration,
+    /// `idle_tx`: and so often while it is not; default and least 1 s.
+    #[serde(with = "seconds")]
+    pub idle_tx: Duration,
+    /// `multiplier`: so many packets in a row may be missed, less one; default 5.
+    pub multiplier: u8,
+    /// `passive`: this end waits for the neighbor's first packet.
+    #[serde(skip_serializing_if = "is_default")]
+    pub passive: bool,
+    /// `multihop` (RFC 5883): there are routers between the two; the port is 4784.
+    #[serde(skip_serializing_if = "is_default")]
+    pub multihop: bool,
+    /// `ttl`, `hoplimit`: of packets that are sent; default 255.
+    pub ttl: u8,
+    /// `max_hops`: what comes may have lost so many of `ttl`; default 0, 255 for any number.
+    #[serde(skip_serializing_if = "is_default")]
+    pub max_hops: u8,
+}
+
+impl Default for BfdCheck {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            neighbor_ip: None,
+            source_ip: None,
+            min_rx: Duration::from_millis(10),
+            min_tx: Duration::from_millis(10),
+            idle_tx: Duration::from_secs(1),
+            multiplier: 5,
+            passive: false,
+            multihop: false,
+            ttl: 255,
+            max_hops: 0,
+        }
+    }
 }

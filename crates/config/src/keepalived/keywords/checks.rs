@@ -30,7 +30,7 @@ pub(super) const TABLE: &[Keyword] = &[
     row(&[Server], &["UDP_CHECK"], Takes::Block("", Udp), "a datagram makes no ICMP error"),
     row(&[Server], &["PING_CHECK"], Takes::Block("", Ping), "an ICMP echo is answered"),
     row(&[Server], &["FILE_CHECK"], Takes::Block("", FileCheck), "a number in a file"),
-    row(&[Server], &["BFD_CHECK"], Takes::Block("", BfdCheck), "a BFD session is up").later(),
+    row(&[Server], &["BFD_CHECK"], Takes::Block("", BfdCheck), "a BFD session is up"),
     row(
         CONNECTING,
         &["connect_ip"],
@@ -160,7 +160,7 @@ pub(super) const TABLE: &[Keyword] = &[
     ),
     row(&[FileCheck], &["dynamic"], Takes::Flag, "accepted; the weight says the same")
         .nothing("keepalived's parser does not know it either: the weight says the same"),
-    row(&[BfdCheck], &["name"], Takes::Word("NAME"), "a bfd_instance block").later(),
+    row(&[BfdCheck], &["name"], Takes::Word("NAME"), "a bfd_instance block"),
     row(&[TrackFile], &["file"], Takes::Text("FILE"), "which file"),
     row(
         &[TrackFile],

@@ -58,7 +58,7 @@ pub(super) const TOP: &[Keyword] = &[
         "processes that instances follow",
     )
     .later(),
-    row(T, &["bfd_instance"], Takes::Block("NAME", BfdInstance), "a BFD session").later(),
+    row(T, &["bfd_instance"], Takes::Block("NAME", BfdInstance), "a BFD session"),
     row(
         T,
         &["track_group"],

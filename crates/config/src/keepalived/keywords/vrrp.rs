@@ -1,4 +1,4 @@
-//! VRRP and BFD: checked and kept, for the day that xlvs takes addresses over.
+//! VRRP: checked and kept, for the day that xlvs takes addresses over; and BFD's sessions.
 
 use super::{
     Keyword, LONG, Takes, U32,
@@ -252,21 +252,27 @@ pub(super) const TABLE: &[Keyword] = &[
     )
     .later(),
     row(P, &["full_command"], Takes::Flag, "the whole command line counts").later(),
-    row(B, &["neighbor_ip", "source_ip"], Takes::Address, "its ends").later(),
-    row(B, &["min_rx", "min_tx"], Takes::Millis(1.0, 1000.0), "between packets; default 10")
-        .later(),
+    row(B, &["neighbor_ip"], Takes::Address, "the other end"),
+    row(B, &["source_ip"], Takes::Address, "this end; default the address of the route"),
+    row(B, &["min_rx"], Takes::Millis(1.0, 1000.0), "the neighbor may send so often; default 10"),
+    row(B, &["min_tx"], Takes::Millis(1.0, 1000.0), "this end sends so often; default 10"),
     row(
         B,
         &["idle_tx"],
         Takes::Millis(1000.0, 10000.0),
-        "between packets while it is down; default 1000",
-    )
-    .later(),
-    row(B, &["multiplier"], Takes::Number(1, 255), "packets that may be missed; default 5").later(),
-    row(B, &["passive", "multihop"], Takes::Flag, "of this session").later(),
-    row(B, &["vrrp", "checker"], Takes::Flag, "who follows it").later(),
-    row(B, &["ttl", "hoplimit"], Takes::Number(1, 255), "of its packets; default 255").later(),
-    row(B, &["max_hops"], Takes::Number(-1, 255), "that packets may have come; default 0").later(),
+        "and so often while the session is not up; default 1000",
+    ),
+    row(B, &["multiplier"], Takes::Number(1, 255), "packets that may be missed; default 5"),
+    row(B, &["passive"], Takes::Flag, "this end waits for the neighbor's first packet"),
+    row(B, &["multihop"], Takes::Flag, "there are routers between (RFC 5883): port 4784"),
+    row(B, &["vrrp", "checker"], Takes::Flag, "who follows it; default both"),
+    row(B, &["ttl", "hoplimit"], Takes::Number(1, 255), "of packets that are sent; default 255"),
+    row(
+        B,
+        &["max_hops"],
+        Takes::Number(-1, 255),
+        "what comes may have lost so many of ttl; default 0, -1 and 255: any number",
+    ),
     row(&[TrackGroup], &["group"], Takes::Lines("INSTANCE"), "its instances").later(),
     row(
         &[GarpGroup],

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use xlvs_model::health::{
-    BfdCheck, Check, Common, DnsCheck, DnsType, FileCheck, Inherited, Kind, MiscCheck, ReplyByte,
-    Script, SmtpCheck, SmtpHost, UdpCheck,
+    Check, Common, DnsCheck, DnsType, FileCheck, Inherited, Kind, MiscCheck, ReplyByte, Script,
+    SmtpCheck, SmtpHost, UdpCheck,
 };
 
 use super::{Lower, terms::inherit};
@@ -305,9 +305,12 @@ impl Lower<'_> {
             self.report.error(known.span(), "a BFD_CHECK without its name");
             return None;
         };
-        self.report
-            .warning(known.span(), "xlvs does not speak BFD yet")
-            .means("the check is kept and never fails");
-        Some(Drafted::new(Kind::Bfd(BfdCheck { name })))
+        let session = self.bfd_session(&name);
+        if session.is_none() {
+            self.report
+                .error(known.span(), format!("there is no bfd_instance {name} for checks"))
+                .help(format!("bfd_instance {name} {{ neighbor_ip ADDRESS }} at the top level"));
+        }
+        Some(Drafted::new(Kind::Bfd(session?)))
     }
 }

@@ -259,7 +259,7 @@ impl Lower<'_> {
         }
     }
 
-    /// What of it is in force: nothing yet.
+    /// What of it is in force: nothing yet but BFD's sessions.
     pub(super) fn told_of_vrrp(&mut self) {
         let vrrp = &self.config.vrrp;
         let mut told = Vec::new();
@@ -284,13 +284,6 @@ impl Lower<'_> {
             let what = "static addresses, routes and rules are kept, and not in force";
             let means = "xlvs does not set them yet; the system's own network configuration can";
             told.push((what.to_owned(), means.to_owned(), None));
-        }
-        for bfd in vrrp.blocks("bfd_instance") {
-            told.push((
-                format!("bfd_instance {} is checked and kept, and not in force", bfd.name),
-                "xlvs does not speak BFD yet".to_owned(),
-                bfd.origin.clone(),
-            ));
         }
         for (message, means, origin) in told {
             let at = origin.and_then(|origin| self.report.span_of(&origin));
