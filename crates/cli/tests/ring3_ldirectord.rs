@@ -202,8 +202,10 @@ impl Stage {
     /// What is seen of a director: its list, and what was told.
     fn table(&self, host: &str) -> String {
         let told = fs::read_to_string(self.folder(host).join("told")).unwrap();
-        let told = if self.begins { String::new() } else { told };
-        format!("{}--- told\n{told}", self.list(host))
+        // Programs of different services overtake each other.
+        let mut lines: Vec<&str> = told.split_inclusive('\n').filter(|_| !self.begins).collect();
+        lines.sort_by_key(|line| line.split(' ').next());
+        format!("{}--- told\n{}", self.list(host), lines.concat())
     }
 
     /// `ipvsadm -Ln`, the servers of a service in the order of letters: see
