@@ -277,7 +277,8 @@ impl Director {
             _ = watching => Ending::Blind,
         };
         sd_notify::notify(&[NotifyState::Stopping]).unwrap_or_default();
-        drop(timeout(STOPPING, site.stop()).await);
+        let gone = ending == Ending::Detached || (ending == Ending::Left && self.ephemeral);
+        drop(timeout(STOPPING, site.stop(gone)).await);
         if ending == Ending::Left && self.ephemeral {
             engine
                 .ask(|engine| engine.detach(&Actor::default()))

@@ -4,6 +4,7 @@
 //! what it says: findings go to the engine's thread, programs and mail to their errands. A file and
 //! what its checks find first reach the tables in one step.
 
+mod active;
 mod apply;
 mod around;
 mod checks;
@@ -36,6 +37,7 @@ use xlvs_model::{Finding, InForce, ServerKey, ServiceKey, Wanted};
 
 pub use self::host::ThisHost;
 use self::{
+    active::Active,
     around::{Around, LOOK_PERIOD},
     checks::{Shown, known, restated},
     memory::{KEEP_PERIOD, Memory},
@@ -59,7 +61,7 @@ enum Command {
     Apply(Apply, Actor, oneshot::Sender<Applied>),
     Confirm(bool, Actor, oneshot::Sender<Result<(), String>>),
     Reload(oneshot::Sender<()>),
-    Stop(oneshot::Sender<()>),
+    Stop(bool, oneshot::Sender<()>),
 }
 
 /// How files are treated.
@@ -106,6 +108,7 @@ pub(crate) struct Runner {
     record: Record,
     memory: Memory,
     around: Around,
+    active: Active,
 }
 
 /// A file that waits to be confirmed.
@@ -139,6 +142,7 @@ impl Site {
             record,
             memory: Memory::default(),
             around: Around::default(),
+            active: Active::default(),
         };
         (Self { commands, health, shown }, runner)
     }
@@ -170,9 +174,10 @@ impl Site {
         self.ask(Command::Reload).await;
     }
 
-    /// Ends the checks; what follows from that is done.
-    pub(crate) async fn stop(&self) {
-        self.ask(Command::Stop).await;
+    /// Ends the checks; what follows from that is done. `gone`: the director is detached, so what is
+    /// there while it is active goes too.
+    pub(crate) async fn stop(&self, gone: bool) {
+        self.ask(|reply| Command::Stop(gone, reply)).await;
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
@@ -197,8 +202,8 @@ impl Runner {
             tokio::select! {
                 Some(effects) = self.effects.recv() => self.act(effects).await,
                 command = self.commands.recv() => match command {
-                    Some(Command::Stop(reply)) => {
-                        self.stop().await;
+                    Some(Command::Stop(gone, reply)) => {
+                        self.stop(gone).await;
                         reply.send(()).unwrap_or_default();
                         return;
                     }
@@ -208,7 +213,10 @@ impl Runner {
                 () = sleep_until(until.unwrap_or_else(Instant::now).into()), if until.is_some() => {
                     self.take_back("it was not confirmed in time").await;
                 }
-                _ = reconcile.tick() => self.reconcile().await,
+                _ = reconcile.tick() => {
+                    self.reconcile().await;
+                    self.follow_again().await;
+                }
                 _ = see_off.tick() => self.see_off().await,
                 _ = keep.tick() => self.keep().await,
                 _ = look.tick() => self.look_around().await,
@@ -230,7 +238,7 @@ impl Runner {
                 self.reload().await;
                 reply.send(()).unwrap_or_default();
             }
-            Command::Stop(reply) => reply.send(()).unwrap_or_default(),
+            Command::Stop(_, reply) => reply.send(()).unwrap_or_default(),
         }
     }
 
@@ -334,7 +342,7 @@ impl Runner {
     }
 
     /// The last effects, up to the checking engine's end.
-    async fn stop(&mut self) {
+    async fn stop(&mut self, gone: bool) {
         self.keep_all().await;
         let health = self.health.clone();
         let ((), mut effects) = self.gather(async move { health.stop().await }).await;
@@ -344,6 +352,9 @@ impl Runner {
         }
         let (_, rest) = split(effects);
         self.perform(rest).await;
+        if gone {
+            self.release().await;
+        }
         self.shut_down().await;
     }
 }

@@ -22,7 +22,7 @@ mod sweep;
 mod sys;
 mod waiting;
 
-pub use arp::arp_probe;
+pub use arp::{arp_announce, arp_probe};
 pub use compile::{
     Hop, LeftOut, access, compile_marks, defence_modes, free_pages, left_out, policy,
     service_policy,

@@ -139,9 +139,12 @@ impl Ask {
     pub fn key(&self) -> String {
         let Self { kind, target, socket, timeout, via, .. } = self;
         match kind {
-            Kind::Misc(_) | Kind::File(_) | Kind::Bfd(_) | Kind::Output(_) | Kind::External(_) => {
-                format!("{kind:?}")
-            }
+            Kind::Misc(_)
+            | Kind::File(_)
+            | Kind::Bfd(_)
+            | Kind::Output(_)
+            | Kind::External(_)
+            | Kind::Load(_) => format!("{kind:?}"),
             _ => format!("{kind:?} {target} {socket:?} {timeout:?} {via:?}"),
         }
     }
@@ -171,6 +174,7 @@ impl Ask {
             Kind::File(file) => format!("{word} {}", file.track_file),
             Kind::Bfd(bfd) => format!("{word} {}", bfd.name),
             Kind::Output(output) => format!("{word} {}", output.script),
+            Kind::Load(load) => format!("{word} {}", load.script),
             Kind::External(external) => format!("{word} {}", external.program),
             Kind::Service(service) => {
                 format!("{word} {} {}", service.service.name(), self.target)
@@ -190,7 +194,7 @@ impl Ask {
     pub const fn manner(&self) -> Manner {
         match &self.kind {
             Kind::Tcp => Manner::Connection,
-            Kind::Misc(_) => Manner::Program,
+            Kind::Misc(_) | Kind::Load(_) => Manner::Program,
             Kind::Http(http) => {
                 Manner::Urls { count: self.pages.len(), fast_recovery: http.fast_recovery }
             }

@@ -34,7 +34,7 @@ pub use self::{
     history::{Entry, HISTORY, History},
     life::{Change, Life, Manner, Pace, Step},
     memory::Verdict,
-    outcome::{Fault, Good, Outcome, Stage, Weight},
+    outcome::{Fault, Good, Load, Outcome, Stage, Weight},
     quorum::{Quorate, Threshold, Turn},
     view::{CheckView, LastView, ServerView, ServiceView, Snapshot},
 };

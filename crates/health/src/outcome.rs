@@ -49,6 +49,7 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Good(Good { weight: Some(said @ Weight::Load(_)), .. }) => said.fmt(f),
             Self::Good(Good { code: Some(code), .. }) => write!(f, "good, code {code}"),
             Self::Good(_) => f.write_str("good"),
             Self::Bad(fault) => fault.fmt(f),
@@ -76,6 +77,15 @@ pub enum Weight {
     Add(i64),
     /// So many hundredths of what is written (an agent).
     Percent(u32),
+    /// What follows from this load (`load_monitor`), by the weight that there is.
+    Load(Load),
+    /// This weight, which followed from that load.
+    Follow {
+        /// The weight.
+        weight: u32,
+        /// The load.
+        load: Load,
+    },
 }
 
 impl Weight {
@@ -84,10 +94,21 @@ impl Weight {
     pub fn of(self, written: u32) -> i64 {
         let written = i64::from(written);
         match self {
-            Self::Be(weight) => i64::from(weight),
+            Self::Be(weight) | Self::Follow { weight, .. } => i64::from(weight),
             Self::Add(more) => written.saturating_add(more),
             Self::Percent(part) => (written * i64::from(part) + 99) / 100,
+            Self::Load(_) => written,
         }
+    }
+}
+
+/// A load average in hundredths, as programs print it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Load(pub u32);
+
+impl fmt::Display for Load {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "load {}.{:02}", self.0 / 100, self.0 % 100)
     }
 }
 
@@ -97,6 +118,8 @@ impl fmt::Display for Weight {
             Self::Be(weight) => write!(f, "weight {weight}"),
             Self::Add(more) => write!(f, "weight {more:+}"),
             Self::Percent(part) => write!(f, "{part}% of the weight"),
+            Self::Load(load) => load.fmt(f),
+            Self::Follow { weight, load } => write!(f, "weight {weight} at {load}"),
         }
     }
 }

@@ -22,7 +22,7 @@ pub use probe::{
     BfdCheck, DnsCheck, DnsType, FileCheck, MiscCheck, ReplyByte, SmtpCheck, SmtpHost, UdpCheck,
 };
 pub use script::{Origin, Script, ScriptUser};
-pub use takeover::{ActiveAddress, Alert, Failover, Ldirectord, LoadMonitor, Piranha};
+pub use takeover::{ActiveAddress, Alert, Failover, Ldirectord, LoadCheck, LoadMonitor, Piranha};
 pub use talk::{
     AgentCheck, Expect, ExternalCheck, GrpcCheck, OutputCheck, ServiceCheck, TalkCheck, Talks,
 };

@@ -11,6 +11,7 @@ pub(crate) mod daemon;
 pub(crate) mod dial;
 pub(crate) mod held;
 pub(crate) mod mariadb;
+pub(crate) mod nginx;
 pub(crate) mod ports;
 pub(crate) mod rows;
 pub(crate) mod servers;

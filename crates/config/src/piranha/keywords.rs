@@ -2,7 +2,7 @@
 
 use crate::table::{
     Row,
-    Status::{Kept, Later, Nothing},
+    Status::{Later, Nothing},
     Takes::{Block, Bool, Number, OneOf, Words},
 };
 
@@ -43,8 +43,7 @@ pub(super) static TABLE: &[Row] = &[
         "failover",
         Block,
         "a service on the directors themselves, with service = fos",
-    )
-    .but(Later),
+    ),
     Row::new(&[TOP], "tcp_timeout", Number(0, 31_536_000), "idle TCP connections; 0: as it is"),
     Row::new(
         &[TOP],
@@ -58,11 +57,9 @@ pub(super) static TABLE: &[Row] = &[
         "rsh_command",
         Words(1, "rsh|ssh"),
         "runs load_monitor = uptime on servers; default rsh",
-    )
-    .but(Kept),
-    Row::new(&[TOP], "nat_router", DEVICE, "the servers' way out, which the active director has")
-        .but(Kept),
-    Row::new(&[TOP], "nat_nmask", MASK, "the mask of nat_router").but(Kept),
+    ),
+    Row::new(&[TOP], "nat_router", DEVICE, "the servers' way out, which the active director has"),
+    Row::new(&[TOP], "nat_nmask", MASK, "the mask of nat_router; default 255.255.255.255"),
     Row::new(&[TOP], "primary", HOST, "the first director").but(Later),
     Row::new(&[TOP], "primary_private", HOST, "its address for heartbeats beside").but(Later),
     Row::new(&[TOP], "primary_shared", Words(1, "TEXT"), "its shared SCSI device").but(Later),
@@ -112,10 +109,9 @@ pub(super) static TABLE: &[Row] = &[
         &[VIRTUAL],
         "address",
         DEVICE,
-        "the service's address; the interface is kept, and the address not put on it",
+        "the service's address, and the interface that has it while this director is active",
     ),
-    Row::new(&[VIRTUAL], "vip_nmask", MASK, "the address's mask; default 255.255.255.255")
-        .but(Kept),
+    Row::new(&[VIRTUAL], "vip_nmask", MASK, "the address's mask; default 255.255.255.255"),
     Row::new(&[VIRTUAL], "active", ONE, "0: the service is not run; default 0"),
     Row::new(&[VIRTUAL], "port", Words(1, "PORT"), "the service's port; default 80"),
     Row::new(&[VIRTUAL], "protocol", OneOf(&["tcp", "udp"]), "default tcp"),
@@ -178,8 +174,7 @@ pub(super) static TABLE: &[Row] = &[
         "load_monitor",
         Words(1, "uptime|rup|ruptime|none"),
         "servers' weights follow their loads; default none",
-    )
-    .but(Kept),
+    ),
     Row::new(
         &[VIRTUAL],
         "sorry_server",

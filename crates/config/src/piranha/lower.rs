@@ -246,7 +246,6 @@ impl Lower<'_> {
         let servers = block.block.iter().filter(|given| given.name() == SERVER);
         let servers: Vec<_> =
             servers.filter_map(|given| self.server(given, &of, &key, &terms)).collect();
-        self.told_of_load(block, &of);
         self.assembly.virtual_server(of, servers);
     }
 
@@ -276,16 +275,6 @@ impl Lower<'_> {
             _ => {
                 draft.terms.take(given);
             }
-        }
-    }
-
-    fn told_of_load(&mut self, block: &Given, of: &VirtualServer) {
-        let given = block.block.iter().find(|given| given.name() == "load_monitor");
-        if let (Some(given), Some(_)) = (given, &of.load_monitor) {
-            self.assembly
-                .report
-                .note(given.at, "`load_monitor` is kept")
-                .means("weights do not follow loads yet");
         }
     }
 
@@ -370,14 +359,16 @@ impl Lower<'_> {
                 .help("write: start_cmd = \"/etc/init.d/httpd start\"");
             return None;
         }
-        self.assembly
-            .report
-            .note(block.at, format!("failover {} is kept for later", block.text()))
-            .means(if run {
-                "xlvs does not take over from another director yet"
-            } else {
-                "service = lvs runs virtual servers alone"
-            });
+        if !run || !active {
+            self.assembly
+                .report
+                .note(block.at, format!("failover {} is not run", block.text()))
+                .means(if run {
+                    "without active = 1 it is not in force"
+                } else {
+                    "service = lvs runs virtual servers alone"
+                });
+        }
         let address = place.address.as_ref().map(|(address, ..)| *address);
         let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         Some(Failover {

@@ -8,6 +8,7 @@ mod document;
 
 mod ldirectord;
 mod native;
+mod never_panics;
 mod piranha;
 mod save;
 

@@ -61,6 +61,7 @@ impl Runner {
     /// What that one had not confirmed is taken back first.
     pub(crate) async fn begin(&mut self, loaded: Option<Loaded>) -> Result<(), String> {
         self.recall().await;
+        self.recall_active();
         if let Some(before) = self.record.before.take() {
             warn!("a file that was applied for a time was not confirmed: it is taken back");
             let by = Actor::default();
@@ -74,6 +75,7 @@ impl Runner {
             return self.put_in_force(loaded, &by, None, true).await.map(drop);
         }
         let Some(file) = self.record.in_force.as_ref().map(|file| file.file.clone()) else {
+            self.follow(true).await;
             return Ok(());
         };
         let trouble = match load(Path::new(&file), self.options.config_id.as_deref()) {
@@ -265,6 +267,7 @@ impl Runner {
         self.memory.changed = true;
         self.perform(rest).await;
         self.perform(late).await;
+        self.follow(true).await;
         taken
     }
 

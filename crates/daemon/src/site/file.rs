@@ -4,12 +4,13 @@ use std::{
     collections::hash_map::DefaultHasher,
     hash::{Hash as _, Hasher as _},
     path::Path,
+    time::Duration,
 };
 
 use xlvs_config::{Config, Diagnostic, Severity};
 use xlvs_model::{
     Change, InForce,
-    health::{Globals, VirtualServer},
+    health::{Check, Common, Globals, Kind, LoadCheck, VirtualServer},
 };
 
 use super::host::{self, ThisHost};
@@ -89,10 +90,15 @@ pub(super) fn checks(loaded: Option<&Loaded>) -> xlvs_health::Config {
     else {
         return xlvs_health::Config::default();
     };
+    let rsh_command = globals.piranha.as_ref().map_or("rsh", |piranha| &piranha.rsh_command);
+    let mut virtual_servers = virtual_servers.clone();
+    for service in &mut virtual_servers {
+        ask_for_loads(service, rsh_command);
+    }
     xlvs_health::Config {
-        virtual_servers: virtual_servers.clone(),
+        mail: mail(globals, &virtual_servers),
+        virtual_servers,
         ssl: ssl.clone(),
-        mail: mail(globals, virtual_servers),
         alerts: globals.ldirectord.as_ref().map(|terms| xlvs_health::Alerts {
             repeat: terms.repeat,
             during: terms.during.clone(),
@@ -103,6 +109,34 @@ pub(super) fn checks(loaded: Option<&Loaded>) -> xlvs_health::Config {
         no_checker_emails: globals.mail.not_of_checks,
         script_security: globals.script_security,
     }
+}
+
+/// `load_monitor`: one more question to each server.
+fn ask_for_loads(service: &mut VirtualServer, rsh_command: &str) {
+    let Some(monitor) = &service.load_monitor else { return };
+    for server in &mut service.servers {
+        let check = server.checks.first().map(|check| check.common.delay_loop);
+        let timeout = check.unwrap_or(NANNYS_INTERVAL);
+        let load = LoadCheck {
+            script: monitor.script(server.server.key.ip(), rsh_command),
+            timeout,
+            weight: server.server.weight,
+        };
+        let common = Common {
+            delay_loop: load_period(timeout),
+            warmup: Duration::ZERO,
+            retry: 0,
+            ..Common::default()
+        };
+        server.checks.push(Check { kind: Kind::Load(load), common, origin: None });
+    }
+}
+
+/// nanny asks at every check, of checks that come more often at every so manieth: each 20 s about.
+fn load_period(interval: Duration) -> Duration {
+    const USUAL: Duration = Duration::from_secs(20);
+    let times = USUAL.as_millis() / interval.as_millis().max(1);
+    interval * u32::try_from(times).unwrap_or(u32::MAX).max(1)
 }
 
 /// None: nobody gets mails.
@@ -127,4 +161,20 @@ pub(super) fn digest(bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);
     hasher.finish()
+}
+
+/// `timeout` of an `lvs.cf` that says none.
+const NANNYS_INTERVAL: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loads_are_asked_for_as_often_as_nanny_does() {
+        for (interval, expected) in [(6, 18), (10, 20), (1, 20), (20, 20), (21, 21), (60, 60)] {
+            let found = load_period(Duration::from_secs(interval));
+            assert_eq!(found, Duration::from_secs(expected), "{interval} s");
+        }
+    }
 }

@@ -197,7 +197,8 @@ fn digest(verdicts: &[Verdict]) -> u64 {
     hasher.finish()
 }
 
-fn load<T: Default + DeserializeOwned>(path: &Path) -> T {
+/// What lies there; rubbish is told of and counts as nothing.
+pub(super) fn load<T: Default + DeserializeOwned>(path: &Path) -> T {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return T::default(),

@@ -278,7 +278,7 @@ async fn the_next_daemon_knows_what_checks_found_and_what_happened() {
     tokio::time::timeout(Duration::from_secs(30), down).await.expect("it is found down");
     let events = engine.ask(|e| e.events(0, 100)).await.unwrap();
     let went = events.iter().find(|e| e.kind == EventKind::Check).unwrap().clone();
-    site.stop().await;
+    site.stop(false).await;
 
     // The next one asks in an hour for the first time.
     let (site, mut runner, engine, _queues) = start(3600);
@@ -339,7 +339,7 @@ async fn a_file_may_ask_for_more_at_the_start_and_at_the_end() {
         site.reload().await;
         let change = added_by_hand.clone();
         engine.ask(move |e| e.change(&[change])).await.unwrap().unwrap();
-        site.stop().await;
+        site.stop(false).await;
         assert_eq!(fs::read_to_string(&log).unwrap(), "startup\nshutdown\n", "once each: {why}");
         let services = engine.ask(|e| e.services(None, false)).await.unwrap().unwrap();
         assert_eq!(services.len(), left, "{why}");

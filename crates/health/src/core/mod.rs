@@ -18,13 +18,14 @@ use std::{
 };
 
 use xlvs_model::{
-    Health, Quorum, ServerKey, ServiceKey, health::RealServer, health::VirtualServer,
+    Health, Quorum, ServerKey, ServiceKey,
+    health::{Kind, RealServer, VirtualServer},
 };
 
 use self::alerts::Phase;
 use crate::{
     Ask, Change, Config, Effect, Event, History, Life, Manner, Moment, Occasion, Outcome, Pace,
-    Quorate, Verdict, Weight, memory::Memory,
+    Quorate, Verdict, Weight, dialogue::follow_load, memory::Memory,
 };
 
 /// A question, by its number.
@@ -173,7 +174,7 @@ impl Core {
     pub fn due(&mut self, now: Moment, starts: &mut Vec<Start>) {
         while self.next_question().is_some_and(|at| at <= now) {
             let Some(Reverse((_, id, _))) = self.clock.pop() else { return };
-            if self.is_suspended(id) {
+            if self.is_suspended(id) || self.is_idle(id) {
                 self.schedule(id, None, now);
                 continue;
             }
@@ -212,8 +213,9 @@ impl Core {
         }
         let mut weight_changed = false;
         if let Outcome::Good(good) = outcome {
-            weight_changed = probe.weight != good.weight;
-            probe.weight = good.weight;
+            let weight = probe.wish(good.weight);
+            weight_changed = probe.weight != weight;
+            probe.weight = weight;
         }
         let is_down = !probe.life.is_up();
         let delay = step.map(|step| step.delay);
@@ -259,6 +261,18 @@ impl Core {
         })
     }
 
+    /// A load of servers that are all down: nobody wants to know it, and when one of them comes back
+    /// its weight is what is written, as of a new nanny.
+    fn is_idle(&mut self, id: ProbeId) -> bool {
+        let Some(probe) = self.probes.get(&id) else { return false };
+        let is_up = |user: &User| self.places(*user).1.up;
+        let idle = matches!(probe.ask.kind, Kind::Load(_)) && !probe.users.iter().any(is_up);
+        if idle && let Some(probe) = self.probes.get_mut(&id) {
+            probe.weight = None;
+        }
+        idle
+    }
+
     /// Sets when a question is asked next; none: after its interval.
     fn schedule(&mut self, id: ProbeId, at: Option<Moment>, now: Moment) {
         let Some(probe) = self.probes.get_mut(&id) else { return };
@@ -297,9 +311,23 @@ impl Core {
 }
 
 impl Probe {
-    /// Something is known of it.
+    /// Something is known of it. Loads of servers that are down are not asked for.
     fn is_answered(&self) -> bool {
-        self.life.has_run() || self.history.last().is_some()
+        let is_load = matches!(self.ask.kind, Kind::Load(_));
+        is_load || self.life.has_run() || self.history.last().is_some()
+    }
+
+    /// What an answer asks of the weight: a load by the weight that there is.
+    fn wish(&self, said: Option<Weight>) -> Option<Weight> {
+        let (Kind::Load(check), Some(Weight::Load(load))) = (&self.ask.kind, said) else {
+            return said;
+        };
+        let last = match self.weight {
+            Some(Weight::Follow { weight, .. }) => weight,
+            _ => check.weight,
+        };
+        let weight = follow_load(check.weight, last, load);
+        if weight == last { self.weight } else { Some(Weight::Follow { weight, load }) }
     }
 }
 

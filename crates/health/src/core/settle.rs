@@ -1,6 +1,6 @@
 //! What a verdict means for servers and services.
 
-use xlvs_model::{Finding, Health, Quorum};
+use xlvs_model::{Finding, Health, Quorum, health::Kind};
 
 use super::{Core, ProbeId, Server, Service, User, resolve};
 use crate::{Change, Effect, Event, Moment, Occasion, Run, Threshold, Turn, history::Entry};
@@ -53,6 +53,9 @@ impl Core {
             let health = Some(health.clone());
             effects.push(Effect::Found(Finding::Server { service, server, health }));
         }
+        if turned && health.up {
+            self.ask_for_load(user, now);
+        }
         if turned {
             let occasion = if health.up { Occasion::ServerUp } else { Occasion::ServerDown };
             self.tell_server(user, occasion, &health.cause, now, effects);
@@ -61,6 +64,17 @@ impl Core {
             self.tell_server(user, Occasion::Weight, &health.cause, now, effects);
         }
         self.settle_quorum(user.service, false, now, effects);
+    }
+
+    /// A server is up: its load is of interest at once.
+    fn ask_for_load(&mut self, user: User, now: Moment) {
+        let probes = &self.services[user.service].servers[user.server].probes;
+        let is_load = |id: &&ProbeId| {
+            self.probes.get(id).is_some_and(|probe| matches!(probe.ask.kind, Kind::Load(_)))
+        };
+        for id in probes.iter().filter(is_load).copied().collect::<Vec<_>>() {
+            self.schedule(id, Some(now), now);
+        }
     }
 
     /// Works out a service's quorum anew.

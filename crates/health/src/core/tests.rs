@@ -13,6 +13,8 @@ mod ldirectord;
 use super::*;
 use crate::{Alert, Fault, Good, Run};
 
+mod load;
+
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }

@@ -11,6 +11,7 @@ mod file;
 mod grpc;
 mod http;
 mod judge;
+mod load;
 mod mail;
 mod pattern;
 mod ping;
@@ -30,6 +31,7 @@ pub use self::{
     grpc::{GRPC_PATH, Grpc, GrpcEnd, MESSAGE_LIMIT, grpc_request},
     http::{HEAD_LIMIT, Http, request},
     judge::{BODY_LIMIT, Judge, Page},
+    load::{follow_load, load_of},
     mail::{Letter, MailDialogue, MailFault, MailStep},
     pattern::{Pattern, PatternFault, Search, WINDOW},
     ping::{Echo, PAYLOAD},

@@ -32,9 +32,12 @@ use tokio::{
     time::sleep_until,
 };
 use tracing::error;
-use xlvs_model::{ServerKey, ServiceKey, health::Kind};
+use xlvs_model::{
+    ServerKey, ServiceKey,
+    health::{Check, Kind},
+};
 
-use crate::{Ask, Config, Core, Effect, Moment, Outcome, ProbeId, Snapshot, Start, Verdict};
+use crate::{Ask, Config, Core, Effect, Moment, Outcome, ProbeId, Snapshot, Start, Verdict, Via};
 
 pub use self::{
     errands::Errands,
@@ -286,6 +289,22 @@ impl State {
     }
 }
 
+/// Asks single questions, for those who count the answers by themselves.
+#[derive(Clone)]
+pub struct Asker(Arc<Context>);
+
+impl Asker {
+    /// As the terms say, whose services it does not ask.
+    pub fn new(config: &Config) -> Self {
+        Self(Arc::new(Context::new(config, None)))
+    }
+
+    /// Asks a server from this host. Its time is bounded whatever the server does.
+    pub async fn ask(&self, check: &Check, server: ServerKey) -> Outcome {
+        question(&Ask::new(check, server, Via::Host), 0, &self.0).await
+    }
+}
+
 impl Context {
     fn new(config: &Config, forwarding: Option<Arc<dyn Forwarding>>) -> Self {
         Self {
@@ -323,6 +342,7 @@ async fn question(ask: &Ask, url: usize, context: &Context) -> Outcome {
         Kind::Grpc(check) => grpc::ask(ask, check, context).await,
         Kind::Agent(check) => agent::ask(ask, check, context).await,
         Kind::Bfd(_) => Outcome::Unasked("a session is followed, not asked".into()),
+        Kind::Load(check) => talk::load(check, context).await,
     }
 }
 

@@ -4,14 +4,17 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     time::timeout,
 };
-use xlvs_model::health::{ExternalCheck, MiscCheck, OutputCheck, Script, TalkCheck};
+use xlvs_model::health::{ExternalCheck, LoadCheck, MiscCheck, OutputCheck, Script, TalkCheck};
 
 use super::{
     Context, misc,
     net::{late, unreached, words},
     other, via,
 };
-use crate::{Ask, Fault, Outcome, Stage, dialogue::Talk};
+use crate::{
+    Ask, Fault, Good, Outcome, Stage, Weight,
+    dialogue::{Talk, load_of},
+};
 
 /// What a program's output may be long to be compared.
 const OUTPUT_LIMIT: u64 = 64 << 10;
@@ -87,9 +90,26 @@ fn compare(printed: &[u8], expected: &str) -> Outcome {
     if told == expected.as_bytes() {
         return Outcome::GOOD;
     }
-    let told: String = String::from_utf8_lossy(told).chars().take(80).collect();
-    let what = format!("`{}`, not `{expected}`", told.escape_default());
+    let what = format!("`{}`, not `{expected}`", shown(told));
     Outcome::Bad(Fault::Answered { what, code: None })
+}
+
+/// The beginning of what a program printed.
+fn shown(printed: &[u8]) -> String {
+    let told: String = String::from_utf8_lossy(printed).chars().take(80).collect();
+    told.escape_default().to_string()
+}
+
+/// Asks for a load. A server whose load is not known is none the worse for it.
+pub(super) async fn load(check: &LoadCheck, context: &Context) -> Outcome {
+    match misc::read(&check.script, check.timeout, &context.users, OUTPUT_LIMIT).await {
+        Ok(printed) => match load_of(&printed) {
+            Some(load) => Outcome::Good(Good { code: None, weight: Some(Weight::Load(load)) }),
+            None => Outcome::Unasked(format!("no load in `{}`", shown(&printed))),
+        },
+        Err(Outcome::Bad(fault)) => Outcome::Unasked(fault.to_string()),
+        Err(outcome) => outcome,
+    }
 }
 
 /// ldirectord's programs: the end of one is the answer.

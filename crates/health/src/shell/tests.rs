@@ -1,5 +1,6 @@
 //! Questions to small servers on loopback, which behave in every bad way.
 
+mod load;
 mod probes;
 mod talk;
 
@@ -99,7 +100,7 @@ fn http(tls: bool, digest: Option<&str>) -> HttpCheck {
 
 async fn ask_check(check: &Check, target: SocketAddr) -> Outcome {
     let context = Context::new(&Config::default(), None);
-    let ask = Ask::new(check, target, crate::Via::Host);
+    let ask = Ask::new(check, target, Via::Host);
     timeout(PATIENCE, question(&ask, 0, &context)).await.expect("a verdict in time")
 }
 

@@ -5,8 +5,8 @@ use std::{net::IpAddr, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AgentCheck, BfdCheck, DnsCheck, ExternalCheck, FileCheck, GrpcCheck, HttpCheck, MiscCheck,
-    Origin, OutputCheck, ServiceCheck, SmtpCheck, TalkCheck, UdpCheck, seconds,
+    AgentCheck, BfdCheck, DnsCheck, ExternalCheck, FileCheck, GrpcCheck, HttpCheck, LoadCheck,
+    MiscCheck, Origin, OutputCheck, ServiceCheck, SmtpCheck, TalkCheck, UdpCheck, seconds,
 };
 use crate::is_default;
 
@@ -60,6 +60,9 @@ pub enum Kind {
     Grpc(GrpcCheck),
     /// `HAProxy`'s agent.
     Agent(AgentCheck),
+    /// A server's load, which follows from Piranha's `load_monitor` and moves the weight alone.
+    #[serde(skip)]
+    Load(LoadCheck),
 }
 
 impl Kind {
@@ -83,6 +86,7 @@ impl Kind {
             Self::External(_) => "EXTERNAL_CHECK",
             Self::Grpc(_) => "GRPC_CHECK",
             Self::Agent(_) => "AGENT_CHECK",
+            Self::Load(_) => "LOAD",
         }
     }
 }

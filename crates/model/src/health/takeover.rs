@@ -40,6 +40,33 @@ pub enum LoadMonitor {
     Program(String),
 }
 
+impl LoadMonitor {
+    /// What asks a server for its load. nanny adds `uptime` to `ssh` and `rsh` by their bare names
+    /// alone, and so only logs in by a path; with `uptime` it is always meant.
+    pub fn script(&self, server: IpAddr, rsh_command: &str) -> Script {
+        let (program, uptime) = match self {
+            Self::Uptime => (rsh_command, true),
+            Self::Rup => ("rup", false),
+            Self::Ruptime => ("ruptime", false),
+            Self::Program(program) => (&**program, matches!(&**program, "ssh" | "rsh")),
+        };
+        let mut argv = vec![program.to_owned(), server.to_string()];
+        argv.extend(uptime.then(|| "uptime".to_owned()));
+        Script { argv, user: None }
+    }
+}
+
+/// A question for a server's load, which follows from `load_monitor`; it is not written itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadCheck {
+    /// What is run.
+    pub script: Script,
+    /// How long it may take.
+    pub timeout: Duration,
+    /// The server's written weight, that its load moves.
+    pub weight: u32,
+}
+
 /// Mails of one service that differ from everybody's (ldirectord's `emailalert` in a `virtual`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
