@@ -27,7 +27,7 @@ use self::{
     links::Links,
     plan::{Held, Sight, plan},
 };
-use super::{Runner, file, memory, record::write_whole};
+use super::{Runner, memory, record::write_whole};
 use crate::{args::ByHand, engine::Engine, settings::boot_id};
 
 /// What is put on, and what runs.
@@ -42,10 +42,12 @@ pub(super) struct Active {
     /// What was told of what cannot be done.
     troubles: BTreeMap<String, String>,
     file: Option<PathBuf>,
+    /// What lies there.
+    written: Remembered,
 }
 
 /// What is remembered.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 struct Remembered {
     /// The host's boot: after another one nothing of it is there.
@@ -99,7 +101,12 @@ impl Runner {
         if asked.is_nothing() && self.active.is_nothing() {
             return;
         }
-        let config = file::checks(self.loaded.as_ref());
+        let asks = self.loaded.as_ref().map(|loaded| &loaded.config);
+        let config = xlvs_health::Config {
+            ssl: asks.and_then(|config| config.ssl.clone()),
+            script_security: asks.is_some_and(|config| config.globals.script_security),
+            ..xlvs_health::Config::default()
+        };
         let means = Means {
             errands: self.errands.clone(),
             asker: Asker::new(&config),
@@ -138,11 +145,13 @@ impl Asked {
 
 impl Active {
     fn recall(&mut self, file: PathBuf) {
-        let remembered: Remembered = memory::load(&file);
-        if remembered.boot == boot_id() {
-            self.held = remembered.addresses;
-            self.left = remembered.failovers;
+        self.written = memory::load(&file);
+        let boot = boot_id();
+        if self.written.boot == boot {
+            self.held = self.written.addresses.clone();
+            self.left = self.written.failovers.clone();
         }
+        self.written.boot = boot;
         self.file = Some(file);
     }
 
@@ -331,19 +340,20 @@ impl Active {
         self.troubles = troubles;
     }
 
-    fn remember(&self) {
+    fn remember(&mut self) {
         let Some(file) = &self.file else { return };
         let running = self.running.iter().map(|running| &running.terms);
         let remembered = Remembered {
-            boot: boot_id(),
+            boot: self.written.boot.clone(),
             addresses: self.held.clone(),
             failovers: running.chain(&self.left).cloned().collect(),
         };
-        if memory::load::<Remembered>(file) == remembered {
+        if self.written == remembered {
             return;
         }
-        if let Err(e) = write_whole(file, &remembered) {
-            warn!("cannot write {}: {e}", file.display());
+        match write_whole(file, &remembered) {
+            Ok(()) => self.written = remembered,
+            Err(e) => warn!("cannot write {}: {e}", file.display()),
         }
     }
 }
