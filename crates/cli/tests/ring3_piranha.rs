@@ -120,6 +120,8 @@ fn everybody_hears_of_the_address_and_a_backup_leaves_it_alone() {
     assert!(done.status.success(), "{done:?}");
     assert!(!has_vip(&site), "the primary has it");
     assert!(events(&site).contains("this is the backup (172.16.0.110)"), "{}", events(&site));
+    let status = site.xlvs("director", "status");
+    assert!(status.contains("this is the backup (172.16.0.110)"), "{status}");
     let services: Value =
         serde_json::from_str(&site.xlvs("director", "service list -o json")).unwrap();
     assert_eq!(services.as_array().map(Vec::len), Some(1), "it is ready: {services}");

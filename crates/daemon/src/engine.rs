@@ -105,6 +105,8 @@ enum Work {
     Drain,
     /// Reading the configuration file.
     File,
+    /// Putting on interfaces what the file asks for.
+    Active,
     /// Asking clients of servers that are down.
     Ask,
 }

@@ -200,7 +200,8 @@ impl Life {
             return None;
         }
         self.rounds += 1;
-        if !self.up && self.rounds < pace.rise {
+        // The first answer of all needs no others: nobody knows of a fault that it has to outweigh.
+        if !self.up && self.has_run && self.rounds < pace.rise {
             return None;
         }
         self.rounds = 0;

@@ -169,6 +169,11 @@ impl Engine {
         self.report(Work::File, trouble);
     }
 
+    /// Addresses that the file asks for cannot be put on interfaces; none: all are there.
+    pub(crate) fn report_active(&mut self, trouble: Option<String>) {
+        self.report(Work::Active, trouble);
+    }
+
     /// Something that is told of the file, or of its checks.
     pub(crate) fn tell_of(
         &mut self,

@@ -64,12 +64,6 @@ struct Asked {
     pair: Option<Piranha>,
 }
 
-/// Something to be told.
-enum News {
-    Good(String),
-    Bad(String),
-}
-
 impl Runner {
     /// Takes up what the last daemon put there; before a file is put in force.
     pub(super) fn recall_active(&mut self) {
@@ -112,19 +106,15 @@ impl Runner {
             asker: Asker::new(&config),
             engine: self.engine.clone(),
         };
-        for news in self.active.become_as(asked, again, &means).await {
-            let message = match news {
-                News::Good(message) => message,
-                News::Bad(message) => {
-                    warn!("{message}");
-                    message
-                }
-            };
-            let tell = move |engine: &mut Engine| {
+        let news = self.active.become_as(asked, again, &means).await;
+        let troubles: Vec<String> = self.active.troubles.values().cloned().collect();
+        let tell = move |engine: &mut Engine| {
+            engine.report_active((!troubles.is_empty()).then(|| troubles.join("; ")));
+            for message in news {
                 engine.tell_of(None, EventKind::Director, (None, None), message);
-            };
-            self.engine.ask(tell).await;
-        }
+            }
+        };
+        self.engine.ask(tell).await;
     }
 }
 
@@ -162,7 +152,7 @@ impl Active {
             && self.troubles.is_empty()
     }
 
-    async fn become_as(&mut self, mut asked: Asked, again: bool, means: &Means) -> Vec<News> {
+    async fn become_as(&mut self, mut asked: Asked, again: bool, means: &Means) -> Vec<String> {
         let (mut news, mut troubles) = (Vec::new(), BTreeMap::new());
         let sight = match self.look().await {
             Ok(sight) => sight,
@@ -210,7 +200,7 @@ impl Active {
         again: bool,
         mut sight: Sight,
         troubles: &mut BTreeMap<String, String>,
-        news: &mut Vec<News>,
+        news: &mut Vec<String>,
     ) {
         for _ in 0..2 {
             let todo = plan(addresses, &self.held, &sight, again);
@@ -240,14 +230,14 @@ impl Active {
         held: Held,
         sight: &Sight,
         troubles: &mut BTreeMap<String, String>,
-        news: &mut Vec<News>,
+        news: &mut Vec<String>,
     ) {
         let Some(links) = &self.links else { return };
         let name = name(&held.address);
         match links.put(&held).await {
             Ok(true) => {
                 info!("{name} is put on");
-                news.push(News::Good(format!("{name} is put on: this director is active")));
+                news.push(format!("{name} is put on: this director is active"));
                 let link = sight.links.get(&held.address.interface);
                 let announcing = link.and_then(|link| links::announce(&held, *link));
                 self.hush(held.address.address);
@@ -268,14 +258,14 @@ impl Active {
         &mut self,
         held: Held,
         troubles: &mut BTreeMap<String, String>,
-        news: &mut Vec<News>,
+        news: &mut Vec<String>,
     ) {
         let Some(links) = &self.links else { return };
         let name = name(&held.address);
         match links.take(&held).await {
             Ok(()) => {
                 info!("{name} is taken off");
-                news.push(News::Good(format!("{name} is taken off")));
+                news.push(format!("{name} is taken off"));
                 let stays = self.held.iter().any(|one| one.address.address == held.address.address);
                 if !stays {
                     self.hush(held.address.address);
@@ -331,10 +321,10 @@ impl Active {
     }
 
     /// Tells what is in the way, once.
-    fn tell_troubles(&mut self, troubles: BTreeMap<String, String>, news: &mut Vec<News>) {
+    fn tell_troubles(&mut self, troubles: BTreeMap<String, String>, news: &mut Vec<String>) {
         for (about, why) in &troubles {
             if self.troubles.get(about) != Some(why) {
-                news.push(News::Bad(why.clone()));
+                news.push(why.clone());
             }
         }
         self.troubles = troubles;

@@ -51,6 +51,7 @@ fn retries() {
     let ten = pace(10, 2, 3);
     let alpha = Pace { alpha: true, ..ten.clone() };
     let rise = Pace { rise: 3, ..ten.clone() };
+    let nanny = Pace { alpha: true, retry: 0, ..rise.clone() };
     for (pace, manner, answers, expected, why) in [
         (&ten, Manner::Plain, "++", "0+first 10+", "good stays good"),
         (&ten, Manner::Plain, "--+", "0-DOWN 10- 20+UP", "the first answer needs no retries"),
@@ -74,6 +75,8 @@ fn retries() {
         (&alpha, Manner::Plain, "+", "0+UP", "alpha: the first good one brings it up"),
         (&rise, Manner::Plain, "-++-+++", "0-DOWN 10+ 20+ 30- 40+ 50+ 60+UP", "rise in a row"),
         (&rise, Manner::Plain, "++", "0+first 10+", "rise is for what was down"),
+        (&nanny, Manner::Plain, "++", "0+UP 10+", "the first answer of all is enough"),
+        (&nanny, Manner::Plain, "-+++", "0-first 10+ 20+ 30+UP", "after a bad one it is not"),
         (&pace(5, 0, 1), Manner::Program, "+-+", "0+first 5-DOWN 10+UP", "no retries"),
     ] {
         assert_eq!(play(pace, manner, answers), expected, "{why}");

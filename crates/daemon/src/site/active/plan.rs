@@ -255,6 +255,68 @@ mod tests {
         }
     }
 
+    /// A file's addresses in short, and its failover services.
+    fn asked(text: &str) -> (Vec<String>, Vec<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lvs.cf");
+        std::fs::write(&path, text).unwrap();
+        let config = crate::site::load(&path, None).unwrap().config;
+        let short = |of: &ActiveAddress| {
+            format!("{}/{} {}", of.address, bits(of), of.label.as_deref().unwrap_or("-"))
+        };
+        let addresses = wanted(&config).iter().map(short).collect();
+        let piranha = config.globals.piranha.as_deref();
+        let failovers = piranha.into_iter().flat_map(run).map(|of| of.name.clone()).collect();
+        (addresses, failovers)
+    }
+
+    #[test]
+    fn a_file_asks_for_addresses() {
+        let service = |name: &str, lines: &str| {
+            format!(
+                "virtual {name} {{\nactive = 1\n{lines}\nserver s {{\nactive = 1\naddress = \
+                 10.0.1.1\n}}\n}}\n"
+            )
+        };
+        let one = service("one", "address = 10.0.0.1 eth0:1\nvip_nmask = 255.255.255.0");
+        let same = service("two", "address = 10.0.0.1 eth1:9\nport = 443");
+        let other = service("three", "address = 10.0.0.3 eth0\nfwmark = 3");
+        let router = "nat_router = 10.0.1.254 eth1:1\nnat_nmask = 255.255.255.0\n";
+        let failover = "failover f {\nactive = 1\naddress = 10.0.0.7 eth0:7\nstart_cmd = \
+                        /bin/true\nstop_cmd = /bin/true\n}\n";
+        let idle = failover.replace("active = 1", "active = 0");
+        let rows: [(String, &[&str], &[&str], &str); 8] = [
+            (one.clone(), &["10.0.0.1/24 eth0:1"], &[], "its mask and label"),
+            ([&*one, &same].concat(), &["10.0.0.1/24 eth0:1"], &[], "once, as first said"),
+            (other, &["10.0.0.3/32 -"], &[], "a mark's, without a label"),
+            (one.replace("active = 1", "active = 0"), &[], &[], "one that is not active"),
+            (
+                [router, &one].concat(),
+                &["10.0.0.1/24 eth0:1", "10.0.1.254/24 eth1:1"],
+                &[],
+                "by NAT servers go out there",
+            ),
+            (
+                ["network = direct\n", router, &one].concat(),
+                &["10.0.0.1/24 eth0:1"],
+                &[],
+                "else not",
+            ),
+            (
+                ["service = fos\n", failover, &one].concat(),
+                &["10.0.0.7/32 eth0:7"],
+                &["f"],
+                "failover services alone",
+            ),
+            ([failover, &idle].concat(), &[], &[], "of which none is run with service = lvs"),
+        ];
+        for (text, addresses, failovers, why) in rows {
+            let (found, run) = asked(&text);
+            assert_eq!(found, addresses, "{why}");
+            assert_eq!(run, failovers, "{why}");
+        }
+    }
+
     #[test]
     fn the_second_of_a_pair_stands_by() {
         let name = |last: u8| Some(format!("10.0.0.{last}"));
