@@ -9,7 +9,7 @@ use std::{
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpStream},
     os::unix::fs::PermissionsExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use serde_json::Value;
@@ -38,6 +38,12 @@ fn write(site: &Site, text: &str) -> PathBuf {
     let path = site.lab.folder().join("lvs.cf");
     fs::write(&path, text).unwrap();
     path
+}
+
+/// Puts it in force.
+fn apply(site: &Site, path: &Path) {
+    let done = site.attempt("director", &format!("apply {}", path.display()));
+    assert!(done.status.success(), "{done:?}");
 }
 
 fn program(site: &Site, name: &str, text: &str) -> String {
@@ -116,8 +122,7 @@ fn everybody_hears_of_the_address_and_a_backup_leaves_it_alone() {
     let swapped = fs::read_to_string(&path).unwrap();
     let swapped = swapped.replace("backup = 172.16.0.111", "backup = 172.16.0.110");
     write(&site, &swapped.replace("primary = 172.16.0.110", "primary = 172.16.0.109"));
-    let done = site.attempt("director", &format!("apply {}", path.display()));
-    assert!(done.status.success(), "{done:?}");
+    apply(&site, &path);
     assert!(!has_vip(&site), "the primary has it");
     assert!(events(&site).contains("this is the backup (172.16.0.110)"), "{}", events(&site));
     let status = site.xlvs("director", "status");
@@ -209,8 +214,7 @@ fn a_failover_service_runs_where_its_address_is() {
 
     // It leaves the file, and its address with it.
     write(&site, &text.replace("active = 1", "active = 0"));
-    let done = site.attempt("director", &format!("apply {}", path.display()));
-    assert!(done.status.success(), "{done:?}");
+    apply(&site, &path);
     assert!(!has_vip(&site), "its address is gone");
     assert_eq!(commands(), format!("{before}stop\n"));
     assert!(!answers(&site), "and the service is");

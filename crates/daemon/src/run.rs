@@ -289,8 +289,7 @@ impl Director {
         // Answers that are being written get their moment; idle clients do not hold us up.
         stop.send(()).unwrap_or_default();
         drop(timeout(PARTING, server).await);
-        let left = ending.told();
-        info!("stopped; {left}");
+        info!("stopped; {}", ending.told());
         Ok((ending, thread))
     }
 }

@@ -174,8 +174,8 @@ impl Site {
         self.ask(Command::Reload).await;
     }
 
-    /// Ends the checks; what follows from that is done. `gone`: the director is detached, so what is
-    /// there while it is active goes too.
+    /// Ends the checks; what follows from that is done. `gone`: the director is detached, so what
+    /// is there while it is active goes too.
     pub(crate) async fn stop(&self, gone: bool) {
         self.ask(|reply| Command::Stop(gone, reply)).await;
     }

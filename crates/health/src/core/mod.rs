@@ -261,8 +261,8 @@ impl Core {
         })
     }
 
-    /// A load of servers that are all down: nobody wants to know it, and when one of them comes back
-    /// its weight is what is written, as of a new nanny.
+    /// A load of servers that are all down: nobody wants to know it, and when one of them comes
+    /// back its weight is what is written, as of a new nanny.
     fn is_idle(&mut self, id: ProbeId) -> bool {
         let Some(probe) = self.probes.get(&id) else { return false };
         let is_up = |user: &User| self.places(*user).1.up;

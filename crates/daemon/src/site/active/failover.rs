@@ -194,7 +194,7 @@ impl Care {
     }
 }
 
-/// A command that takes longer is ended: start_cmd is to return when the service runs.
+/// A command that takes longer is ended: `start_cmd` is to return when the service runs.
 const COMMAND_LIMIT: Duration = Duration::from_mins(1);
 /// A start, a stop, and what ending them takes.
 const PATIENCE: Duration = Duration::from_mins(3);
