@@ -46,8 +46,6 @@ pub(crate) enum Status {
     Honoured,
     /// It is kept, and takes effect when xlvs takes over from another director.
     Later,
-    /// It is kept in the model; nobody acts on it yet.
-    Kept,
     /// It is accepted, and does nothing, for a reason.
     Nothing(&'static str),
 }
@@ -185,11 +183,6 @@ impl Given {
                     .note(self.at, format!("`{name}` is kept for later"))
                     .means("xlvs does not take over from another director yet");
             }
-            Status::Kept => {
-                report
-                    .note(self.at, format!("`{name}` is kept"))
-                    .means("nothing follows from it yet");
-            }
             Status::Nothing(why) => {
                 report.note(self.at, format!("`{name}` has no effect")).means(why);
             }
@@ -261,7 +254,6 @@ pub(crate) fn reference(table: &[Row], blocks: &[&str]) -> String {
             let status = match row.status {
                 Status::Honoured => "yes".to_owned(),
                 Status::Later => "kept for later".to_owned(),
-                Status::Kept => "kept".to_owned(),
                 Status::Nothing(why) => format!("no effect: {why}"),
             };
             let doc = row.doc.replace('|', "\\|");
