@@ -1,5 +1,5 @@
-//! Seed 002: the site of an `lvs.cf` with tunnels, its file and its addresses as they are, with real
-//! nginx. A server that stops is noticed and comes back, with quiesce_server both ways; the
+//! Seed 002: the site of an `lvs.cf` with tunnels, its file and its addresses as they are, with
+//! real nginx. A server that stops is noticed and comes back, with `quiesce_server` both ways; the
 //! listings are the seed's. Needs root and nginx; says so when skipped.
 //!
 //! The seed's servers take packets out of the tunnel by the kernel's `ipip` module, which not every

@@ -349,7 +349,7 @@ async fn begin(
     let (site, mut runner) = Site::new(engine.clone(), options);
     let checks = Box::new(site.checks());
     engine.ask(|engine| engine.set_checks(checks)).await;
-    let begun = runner.begin(loaded).await;
+    let begun = Box::pin(runner.begin(loaded)).await;
     begun.map_err(|why| anyhow!("the configuration file is not put in force: {why}"))?;
     tokio::spawn(runner.run());
     Ok(site)

@@ -75,7 +75,8 @@ impl Runner {
     /// took off by hand.
     pub(super) async fn follow(&mut self, again: bool) {
         let asked = self.loaded.as_ref().map(|loaded| Asked::of(&loaded.config));
-        self.become_active(asked.unwrap_or_default(), again).await;
+        // Seldom, and large: not a part of every future that puts a file in force.
+        Box::pin(self.become_active(asked.unwrap_or_default(), again)).await;
     }
 
     /// The same now and then: interfaces come late, and people take addresses off.
@@ -88,7 +89,7 @@ impl Runner {
 
     /// The director goes, and all of that with it.
     pub(super) async fn release(&mut self) {
-        self.become_active(Asked::default(), true).await;
+        Box::pin(self.become_active(Asked::default(), true)).await;
     }
 
     async fn become_active(&mut self, asked: Asked, again: bool) {

@@ -203,13 +203,15 @@ const PATIENCE: Duration = Duration::from_mins(3);
 mod tests {
     use xlvs_health::Fault;
 
-    use super::*;
+    use super::{
+        Turn::{Fails, Nothing, Up},
+        *,
+    };
 
     #[test]
     fn a_service_may_miss_one_answer_before_its_first() {
         let (good, bad) = (Outcome::GOOD, Outcome::Bad(Fault::Refused));
         let unasked = Outcome::Unasked("no room".into());
-        use Turn::{Fails, Nothing, Up};
         let rows: [(&[&Outcome], Turn, &str); 8] = [
             (&[&good], Up, "at once"),
             (&[&good, &good], Nothing, "it goes on"),

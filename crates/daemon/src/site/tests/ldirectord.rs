@@ -163,7 +163,7 @@ async fn services_are_deleted_at_the_end_if_the_file_says_so() {
         ("cleanstop=no\n", format!("{own}yes\n"), 1, "one goes"),
     ] {
         let bench = Ldirectord::start(&format!("{all}{own}")).await;
-        bench.site.stop().await;
+        bench.site.stop(false).await;
         let left_over = bench.engine.ask(|e| e.service_keys()).await.unwrap();
         assert_eq!(left_over.len(), left, "{why}: {left_over:?}");
     }
