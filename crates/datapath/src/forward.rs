@@ -1,8 +1,11 @@
 //! Rewriting: from a frame as it came to a frame as it goes. Checksums are changed by what changed
 //! (RFC 1624), so a packet that came damaged leaves damaged.
 
+use core::hint::black_box;
+
 use xlvs_wire::{
-    Eth, IP_DONT_FRAGMENT, Ipv4, Ipv4Longs, Mac, Macs, PROTO_IPIP, PROTO_TCP, Packet, Tcp, Udp,
+    Eth, IP_DONT_FRAGMENT, Ipv4, Ipv4Longs, Mac, Macs, OuterHead, OuterTail, PROTO_IPIP, PROTO_TCP,
+    Packet, Tcp, Udp,
     checksum::{self, Delta},
 };
 
@@ -147,7 +150,8 @@ pub(crate) fn nat_reply<P: Packet>(p: &mut P, m: &Meta, back: &Back) -> Result<R
 
 /// IP in IP as `ip_vs_tunnel_xmit` builds it: hop count and "don't fragment" of the inner header,
 /// whose ECN bits are carried as RFC 6040 says (a mark of congestion is not copied outwards). The
-/// header is reckoned before the frame grows: the helper's return stalls what comes after it.
+/// helper that makes room costs more than all the rest, and what comes after it waits for its
+/// return: what can be written before is, in the place of the old Ethernet header.
 #[inline(always)]
 pub(crate) fn tunnel<P: Packet>(
     p: &mut P,
@@ -157,12 +161,15 @@ pub(crate) fn tunnel<P: Packet>(
 ) -> Result<Reason, Reason> {
     let inner: &mut Ipv4 = p.at_mut(L3).ok_or(Reason::Inconsistent)?;
     hop_less(inner);
-    let outer = outer(inner, source, server).longs();
-    p.grow_head::<{ size_of::<Ipv4>() }>().ok_or(Reason::NoHeadroom)?;
-    write_longs(p, &outer)?;
-    set_macs(p, &hop.macs)?;
-    let eth: &mut Eth = p.at_mut(0).ok_or(Reason::Inconsistent)?;
-    eth.ethertype.set(xlvs_wire::ETHERTYPE_IPV4);
+    let [first, second, third, ..] = outer(inner, source, server).longs();
+    let tail: &mut OuterTail = p.at_mut(0).ok_or(Reason::Inconsistent)?;
+    tail.write(second, third, source, server);
+    // Boxed, or the compiler puts off reckoning it until it is written.
+    let start = black_box(OuterHead::start(first, second));
+    p.grow_head::<{ size_of::<OuterHead>() }>().ok_or(Reason::NoHeadroom)?;
+    let head: &mut OuterHead = p.at_mut(0).ok_or(Reason::Inconsistent)?;
+    head.macs.set(&hop.macs);
+    head.start.set_raw(start);
     Ok(Reason::SentTunnel)
 }
 

@@ -1,6 +1,6 @@
 //! Header layouts, and the numbers in them that the data path asks for.
 
-use crate::{Be16, Be32, Mac, Wire};
+use crate::{Be16, Be32, Be64, Mac, Macs, Wire};
 
 /// The Ethernet header.
 #[repr(C)]
@@ -44,6 +44,53 @@ pub struct Ipv4 {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Ipv4Longs(pub [Be32; 5]);
+
+/// What a frame gets at its head when it goes into a tunnel: the new [`Eth`], and of the outer
+/// [`Ipv4`] what comes before [`OuterTail`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct OuterHead {
+    /// To whom, from whom.
+    pub macs: Macs,
+    /// What follows, and of that the version, type of service, length and identification.
+    pub start: Be64,
+}
+
+/// What lies in the place of the frame's [`Eth`] then: the rest of the outer [`Ipv4`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct OuterTail {
+    /// Flags and fragment offset, hop count, protocol.
+    pub frag_to_protocol: Be32,
+    /// Over the header.
+    pub checksum: Be16,
+    /// Source.
+    pub src: Be32,
+    /// Destination.
+    pub dst: Be32,
+}
+
+impl OuterHead {
+    /// [`Self::start`] of the header's first two longs.
+    #[inline(always)]
+    pub const fn start(first: u32, second: u32) -> u64 {
+        let (kind, one, two) =
+            (ETHERTYPE_IPV4.to_be_bytes(), first.to_ne_bytes(), second.to_ne_bytes());
+        u64::from_ne_bytes([kind[0], kind[1], one[0], one[1], one[2], one[3], two[0], two[1]])
+    }
+}
+
+impl OuterTail {
+    /// Writes it, of the header's second and third long and its addresses.
+    #[inline(always)]
+    pub fn write(&mut self, second: u32, third: u32, src: u32, dst: u32) {
+        let (two, three) = (second.to_ne_bytes(), third.to_ne_bytes());
+        self.frag_to_protocol.set_raw(u32::from_ne_bytes([two[2], two[3], three[0], three[1]]));
+        self.checksum.set_raw(u16::from_ne_bytes([three[2], three[3]]));
+        self.src.set_raw(src);
+        self.dst.set_raw(dst);
+    }
+}
 
 /// The TCP header without options (RFC 9293, 3.1).
 #[repr(C)]
@@ -117,6 +164,10 @@ unsafe impl Wire for Ipv4 {}
 // SAFETY: as above.
 unsafe impl Wire for Ipv4Longs {}
 // SAFETY: as above.
+unsafe impl Wire for OuterHead {}
+// SAFETY: as above.
+unsafe impl Wire for OuterTail {}
+// SAFETY: as above.
 unsafe impl Wire for Tcp {}
 // SAFETY: as above.
 unsafe impl Wire for Udp {}
@@ -125,6 +176,8 @@ unsafe impl Wire for Icmp {}
 
 const _: () = assert!(align_of::<Tcp>() == 1 && align_of::<Ipv4>() == 1 && align_of::<Eth>() == 1);
 const _: () = assert!(size_of::<Eth>() == 14 && size_of::<Ipv4>() == 20 && size_of::<Tcp>() == 20);
+const _: () = assert!(size_of::<OuterHead>() == size_of::<Ipv4>());
+const _: () = assert!(size_of::<OuterTail>() == size_of::<Eth>());
 const _: () = assert!(size_of::<Udp>() == 8 && size_of::<Icmp>() == 8);
 
 /// [`Eth::ethertype`] of IPv4.

@@ -14,8 +14,8 @@ mod packet;
 
 pub use headers::{
     ETHERTYPE_IPV4, Eth, ICMP_DEST_UNREACHABLE, ICMP_FRAG_NEEDED, ICMP_PORT_UNREACHABLE,
-    ICMP_TIME_EXCEEDED, IP_DONT_FRAGMENT, IP_FRAGMENT_MASK, Icmp, Ipv4, Ipv4Longs, PROTO_ICMP,
-    PROTO_IPIP, PROTO_TCP, PROTO_UDP, Tcp, Udp, tcp_flag,
+    ICMP_TIME_EXCEEDED, IP_DONT_FRAGMENT, IP_FRAGMENT_MASK, Icmp, Ipv4, Ipv4Longs, OuterHead,
+    OuterTail, PROTO_ICMP, PROTO_IPIP, PROTO_TCP, PROTO_UDP, Tcp, Udp, tcp_flag,
 };
 pub use int::{Be16, Be32, Be64, Mac, Macs};
 pub use packet::{Packet, Wire};
