@@ -137,8 +137,11 @@ fn check(row: &Row) {
     site.xlvs("director", "detach");
     wait_until("the daemon to end", LONG, || (!run.join("pid").exists()).then_some(())).unwrap();
     assert!(pins.0.exists(), "the folder of pins is systemd's");
-    let links = site.run("director", "/usr/sbin/ip", &["-d", "link", "show"]);
-    assert!(!links.contains("prog/xdp"), "{links}");
+    // The process closes its links after its pid file is gone, and the kernel lets go of them later.
+    let links = || site.run("director", "/usr/sbin/ip", &["-d", "link", "show"]);
+    let left =
+        wait_until("the program to go", LONG, || (!links().contains("prog/xdp")).then_some(()));
+    assert!(left.is_ok(), "{}", links());
     assert!(!fs::exists(pins.0.join("links")).unwrap(), "and nothing is in it");
     let log = site.log("director", "run");
     assert!(!log.contains("ERROR") && !log.contains("ermission"), "{log}");
