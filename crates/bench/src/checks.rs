@@ -22,7 +22,7 @@ use tokio::{
     sync::mpsc,
     time::sleep,
 };
-use xlvs_config::keepalived::{Host, load};
+use xlvs_config::{OneFile, keepalived::load};
 use xlvs_health::{Config, Snapshot, shell::Engine};
 
 /// What was measured.
@@ -66,7 +66,8 @@ pub(crate) fn child(terms: &str) -> Result<String> {
 }
 
 async fn engine(port: u32, servers: u32, period: Duration) -> Result<String> {
-    let (config, report) = load("checks.conf", &File(file(port, servers)));
+    let (config, report) =
+        load(NAME, &OneFile { path: NAME, text: file(port, servers).as_bytes() });
     ensure!(!report.has_errors(), "{}", report.render(false));
     let config = Config { virtual_servers: config.virtual_servers, ..Config::default() };
     let (engine, runner) = Engine::new(1);
@@ -154,36 +155,13 @@ async fn answer(mut stream: TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// The file alone.
-struct File(String);
-
-impl Host for File {
-    fn read(&self, _path: &str) -> Result<Vec<u8>, String> {
-        Ok(self.0.clone().into_bytes())
-    }
-
-    fn list(&self, _folder: &str) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn environment(&self, _name: &str) -> Option<String> {
-        None
-    }
-
-    fn random(&self, low: u32, _high: u32) -> u32 {
-        low
-    }
-
-    fn config_id(&self) -> &'static str {
-        "bench"
-    }
-}
-
 /// Before the terms of the engine's process; not for people.
 pub(crate) const CHILD: &str = "--checking-engine";
 /// What the engine may use of a core.
 pub(crate) const LIMIT: f64 = 0.5;
 
+/// The engine's file.
+const NAME: &str = "checks.conf";
 const SERVERS: u32 = 2000;
 const SECONDS: u32 = 10;
 /// So much of a check a second for each server: a loop's delay begins where a check ends.
@@ -202,7 +180,8 @@ mod tests {
 
     #[test]
     fn half_of_the_servers_are_asked_for_a_page() {
-        let (config, report) = load("checks.conf", &File(file(8080, 2000)));
+        let text = file(8080, 2000);
+        let (config, report) = load(NAME, &OneFile { path: NAME, text: text.as_bytes() });
         assert!(!report.has_errors(), "{}", report.render(false));
         let servers = config.virtual_servers.iter().map(|v| v.servers.len()).sum::<usize>();
         assert_eq!((config.virtual_servers.len(), servers), (200, 2000));

@@ -4,11 +4,13 @@ use serde_json::{Map, Value};
 
 use crate::Config;
 
-/// The configuration without where it was written.
-pub(crate) fn bare(config: &Config) -> Value {
-    let mut value = serde_json::to_value(config).unwrap_or_default();
-    strip(&mut value);
-    value
+impl Config {
+    /// As JSON without where it was written: what two of them are compared by.
+    pub fn bare(&self) -> Value {
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        strip(&mut value);
+        value
+    }
 }
 
 fn strip(value: &mut Value) {

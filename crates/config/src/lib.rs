@@ -24,4 +24,4 @@ pub mod write;
 pub use file::{Config, load, load_as};
 pub use format::Format;
 pub use report::{Diagnostic, Location, Report, Severity};
-pub use source::{Host, Limits};
+pub use source::{Host, Limits, OneFile};

@@ -32,6 +32,38 @@ pub trait Host {
     fn config_id(&self) -> &str;
 }
 
+/// A host with one file and nothing else.
+#[derive(Clone, Copy, Debug)]
+pub struct OneFile<'a> {
+    /// What the file is asked for by.
+    pub path: &'a str,
+    /// Its bytes.
+    pub text: &'a [u8],
+}
+
+impl Host for OneFile<'_> {
+    fn read(&self, path: &str) -> Result<Vec<u8>, String> {
+        let found = (path == self.path).then(|| self.text.to_vec());
+        found.ok_or_else(|| "No such file or directory".to_owned())
+    }
+
+    fn list(&self, _folder: &str) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn environment(&self, _name: &str) -> Option<String> {
+        None
+    }
+
+    fn random(&self, low: u32, _high: u32) -> u32 {
+        low
+    }
+
+    fn config_id(&self) -> &'static str {
+        "main"
+    }
+}
+
 /// What a file may expand to. keepalived's own example of a sequence makes over a million lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

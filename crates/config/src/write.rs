@@ -9,7 +9,7 @@ mod vrrp;
 
 use std::fmt::Write as _;
 
-use crate::{Config, Host, json, keepalived as reader, native};
+use crate::{Config, OneFile, json, keepalived as reader, native};
 
 /// A file, and what its language could not say itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,10 +23,10 @@ pub struct Written {
 /// As `keepalived.conf`.
 pub fn to_keepalived(config: &Config) -> Written {
     let mut text = keepalived::text(config);
-    let (read, _) = reader::load(NAME, &Memory(text.clone()));
+    let (read, _) = reader::load(NAME, &OneFile { path: NAME, text: text.as_bytes() });
     let original = serde_json::to_value(config).unwrap_or_default();
     let mut told = Vec::new();
-    let differences = json::differences(&json::bare(&read), &json::bare(config));
+    let differences = json::differences(&read.bare(), &config.bare());
     if !differences.is_empty() {
         text.push_str("\n# What keepalived cannot say: comments to it, settings to xlvs.\n");
     }
@@ -49,28 +49,3 @@ pub fn to_toml(config: &Config) -> Written {
 }
 
 const NAME: &str = "keepalived.conf";
-
-/// One file.
-struct Memory(String);
-
-impl Host for Memory {
-    fn read(&self, path: &str) -> Result<Vec<u8>, String> {
-        if path == NAME { Ok(self.0.clone().into_bytes()) } else { Err("it is not there".into()) }
-    }
-
-    fn list(&self, _folder: &str) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn environment(&self, _name: &str) -> Option<String> {
-        None
-    }
-
-    fn random(&self, low: u32, _high: u32) -> u32 {
-        low
-    }
-
-    fn config_id(&self) -> &'static str {
-        ""
-    }
-}

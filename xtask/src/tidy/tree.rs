@@ -34,7 +34,7 @@ fn is_root(path: &str) -> bool {
 fn declares(file: &Source, path: &str) -> bool {
     let (folder, name) = split(path);
     let (own_folder, own_name) = split(&file.path);
-    if own_folder == folder && file.text.contains(&format!("#[path = \"{name}\"]")) {
+    if by_path(file).any(|named| named == path) {
         return true;
     }
     let stem = name.trim_end_matches(".rs");
@@ -46,6 +46,26 @@ fn declares(file: &Source, path: &str) -> bool {
         _ => file.path.trim_end_matches(".rs") == folder,
     };
     speaks_for && file.text.lines().any(|line| line.trim().ends_with(&format!("mod {module};")))
+}
+
+/// The files that it names by `#[path]`, from the root of the tree.
+fn by_path(file: &Source) -> impl Iterator<Item = String> {
+    let (folder, _) = split(&file.path);
+    let named = file
+        .text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("#[path = \"")?.strip_suffix("\"]"));
+    named.map(|named| {
+        let mut parts = folder.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>();
+        for part in named.split('/') {
+            if part == ".." {
+                parts.pop();
+            } else {
+                parts.push(part);
+            }
+        }
+        parts.join("/")
+    })
 }
 
 fn split(path: &str) -> (&str, &str) {
@@ -98,6 +118,8 @@ mod tests {
                 1,
                 "b is dead",
             ),
+            ("crates/a/tests/x.rs", "#[path = \"../../y/z.rs\"]", "crates/y/z.rs", 0, "elsewhere"),
+            ("crates/a/tests/x.rs", "#[path = \"../y/z.rs\"]", "crates/y/z.rs", 1, "another one"),
         ];
         for (parent, text, path, expected, sentence) in rows {
             let files = [source(parent, text), source(path, "")];

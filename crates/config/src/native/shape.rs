@@ -3,11 +3,11 @@
 use serde_json::{Map, Value, json};
 
 use super::keys::{COMMON, PLACE, TERMS};
-use crate::{Config, json};
+use crate::Config;
 
 /// The file's tables.
 pub(super) fn written(config: &Config) -> Value {
-    let bare = json::bare(config);
+    let bare = config.bare();
     let mut file = Map::new();
     let services = bare["virtual_servers"].as_array().into_iter().flatten();
     let services: Vec<Value> = services.map(|of| service(of, &bare["services"])).collect();
@@ -15,7 +15,7 @@ pub(super) fn written(config: &Config) -> Value {
         file.insert("global".into(), bare["globals"].clone());
     }
     for (key, name) in [("ssl", "ssl"), ("vrrp", "vrrp")] {
-        let default = json::bare(&Config::default());
+        let default = Config::default().bare();
         if bare.get(key).is_some_and(|value| default.get(key) != Some(value)) {
             file.insert(name.into(), bare[key].clone());
         }
@@ -24,7 +24,7 @@ pub(super) fn written(config: &Config) -> Value {
     let mut file = Value::Object(file);
     // What services of a group do not have in common, and servers' order, is seen by reading.
     let (again, _) = super::read::config(&file, &mut |_, _| {});
-    if json::bare(&again)["services"] != bare["services"] {
+    if again.bare()["services"] != bare["services"] {
         file["exact"] = bare["services"].clone();
     }
     file

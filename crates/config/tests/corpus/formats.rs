@@ -3,8 +3,7 @@
 
 use std::net::IpAddr;
 
-use serde_json::Value;
-use xlvs_config::{Config, Format, Host, load_as, write};
+use xlvs_config::{Format, Host, load_as, write};
 
 /// Piranha's `lvs.cf`.
 #[allow(dead_code, reason = "each target uses its own")]
@@ -31,44 +30,29 @@ pub(crate) fn toml(data: &[u8]) {
 }
 
 fn run(format: Format, data: &[u8]) {
-    let (config, report) = load_as(Some(format), NAME, &OneFile(data));
+    let (config, report) = load_as(Some(format), NAME, &Named(data));
     let _ = report.render(true);
     let told = serde_json::to_string(&report.diagnostics).expect("diagnostics are plain data");
     // What a file of some kilobytes makes is bounded, whatever it says.
     assert!(told.len() < MAX_TOLD, "{} bytes of diagnostics", told.len());
-    let made = bare(&config);
+    let made = config.bare();
+    assert!(made.is_object(), "a configuration is plain data");
     assert!(made.to_string().len() < MAX_MADE, "a configuration without measure");
     let _ = Format::find(NAME, data);
     if report.has_errors() {
         return;
     }
     let written = write::to_toml(&config).text;
-    let (again, report) = load_as(Some(Format::Toml), NAME, &OneFile(written.as_bytes()));
+    let (again, report) = load_as(Some(Format::Toml), NAME, &Named(written.as_bytes()));
     assert!(!report.has_errors(), "{}\n{written}", report.render(false));
-    assert_eq!(bare(&again).to_string(), made.to_string(), "{written}");
+    assert_eq!(again.bare().to_string(), made.to_string(), "{written}");
     let _ = write::to_keepalived(&config);
 }
 
-/// Without where things were written.
-fn bare(config: &Config) -> Value {
-    fn strip(value: &mut Value) {
-        match value {
-            Value::Object(map) => {
-                map.remove("origin");
-                map.values_mut().for_each(strip);
-            }
-            Value::Array(list) => list.iter_mut().for_each(strip),
-            _ => {}
-        }
-    }
-    let mut value = serde_json::to_value(config).expect("a configuration is plain data");
-    strip(&mut value);
-    value
-}
+/// The file alone, and names of hosts.
+struct Named<'a>(&'a [u8]);
 
-struct OneFile<'a>(&'a [u8]);
-
-impl Host for OneFile<'_> {
+impl Host for Named<'_> {
     fn read(&self, path: &str) -> Result<Vec<u8>, String> {
         (path == NAME).then(|| self.0.to_vec()).ok_or_else(|| "No such file or directory".into())
     }

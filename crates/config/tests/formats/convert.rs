@@ -2,7 +2,6 @@
 
 use std::{fs, path::PathBuf};
 
-use serde_json::Value;
 use xlvs_config::{Config, Format, load, load_as, write};
 
 use crate::host::InMemory;
@@ -61,23 +60,6 @@ fn ends(name: &str, with: &str) -> bool {
     name.rsplit_once('.').is_some_and(|(_, end)| end == with)
 }
 
-/// Without where things were written.
-fn bare(config: &Config) -> Value {
-    fn strip(value: &mut Value) {
-        match value {
-            Value::Object(map) => {
-                map.remove("origin");
-                map.values_mut().for_each(strip);
-            }
-            Value::Array(list) => list.iter_mut().for_each(strip),
-            _ => {}
-        }
-    }
-    let mut value = serde_json::to_value(config).expect("JSON");
-    strip(&mut value);
-    value
-}
-
 #[test]
 fn every_sample_converts_and_back_to_the_same_model() {
     let samples = samples();
@@ -89,8 +71,8 @@ fn every_sample_converts_and_back_to_the_same_model() {
             let host = InMemory::default().with(file, written.text.clone());
             let (again, report) = load(file, &host);
             assert_eq!(
-                serde_json::to_string_pretty(&bare(&again)).expect("JSON"),
-                serde_json::to_string_pretty(&bare(config)).expect("JSON"),
+                format!("{:#}", again.bare()),
+                format!("{:#}", config.bare()),
                 "{name} as {file}: {}\n{}",
                 report.render(false),
                 written.text

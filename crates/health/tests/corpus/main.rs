@@ -1,24 +1,13 @@
 //! What fuzzing has come upon, replayed: `fuzz/corpus` holds an input for each way through the
 //! parsers that was found. `cargo xtask fuzz` looks for more.
-#![expect(clippy::print_stdout, reason = "the input that fails is named")]
 
 mod answers;
 mod http;
 
-use std::{fs, path::Path};
+#[path = "../../../../fuzz/replay.rs"]
+mod replay;
 
-fn replay(target: &str, run: fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
-    let mut count = 0;
-    for file in fs::read_dir(&folder).expect("the corpus is committed") {
-        let path = file.expect("a file of the corpus").path();
-        // A failing input is named by the test's output.
-        println!("{}", path.display());
-        run(&fs::read(&path).expect("a readable file"));
-        count += 1;
-    }
-    assert!(count >= LEAST, "{target}: {count} inputs");
-}
+use replay::replay;
 
 #[test]
 fn http_answers() {
@@ -29,6 +18,3 @@ fn http_answers() {
 fn other_answers() {
     replay("answers", answers::run);
 }
-
-/// An empty folder would be no test.
-const LEAST: usize = 50;

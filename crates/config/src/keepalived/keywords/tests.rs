@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::keepalived::{Host, load};
+use crate::{OneFile, keepalived::load};
 
 #[test]
 fn a_block_knows_a_name_once() {
@@ -82,7 +82,7 @@ fn every_keyword_of_the_table_is_handled() {
         for row in all().filter(|row| row.within.contains(&within)) {
             for name in row.names {
                 let text = file(within, row, name);
-                let (_, report) = load("keepalived.conf", &OneFile(text.clone()));
+                let (_, report) = load(NAME, &OneFile { path: NAME, text: text.as_bytes() });
                 let told = report.diagnostics.iter().map(|d| d.message.as_str());
                 let wrong: Vec<&str> = told
                     .filter(|message| {
@@ -102,26 +102,4 @@ fn every_keyword_of_the_table_is_handled() {
     }
 }
 
-struct OneFile(String);
-
-impl Host for OneFile {
-    fn read(&self, _path: &str) -> Result<Vec<u8>, String> {
-        Ok(self.0.clone().into_bytes())
-    }
-
-    fn list(&self, _folder: &str) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn environment(&self, _name: &str) -> Option<String> {
-        None
-    }
-
-    fn random(&self, low: u32, _high: u32) -> u32 {
-        low
-    }
-
-    fn config_id(&self) -> &'static str {
-        "main"
-    }
-}
+const NAME: &str = "keepalived.conf";
