@@ -24,7 +24,15 @@ pub(crate) fn kernel(series: &str) -> Result<PathBuf> {
     fs::create_dir_all(&home)?;
     let work = tempfile::tempdir_in(&home).context("a folder for the kernel's package")?;
     Command::new("apt-get")
-        .args(["-q", "-o", "APT::Sandbox::User=root", "download", &package])
+        .args([
+            "-q",
+            "-o",
+            "APT::Sandbox::User=root",
+            "-o",
+            tools::APT_RETRIES,
+            "download",
+            &package,
+        ])
         .current_dir(work.path())
         .stdout(Stdio::null())
         .run()?;

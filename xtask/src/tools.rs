@@ -122,7 +122,7 @@ pub(crate) fn apt_install(packages: &[&str]) -> Result<()> {
     apt_update()?;
     let _nothing_starts = policy::NoStart::at(Path::new(policy::PLACE))?;
     Command::new("apt-get")
-        .args(["install", "-y", "-qq", "--no-install-recommends"])
+        .args(["install", "-y", "-qq", "--no-install-recommends", "-o", APT_RETRIES])
         .args(packages)
         .env("DEBIAN_FRONTEND", "noninteractive")
         .stdout(std::process::Stdio::null())
@@ -132,7 +132,8 @@ pub(crate) fn apt_install(packages: &[&str]) -> Result<()> {
 /// The package lists, fresh; once for a run of xtask.
 pub(crate) fn apt_update() -> Result<()> {
     static DONE: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
-    let fresh = *DONE.get_or_init(|| Command::new("apt-get").args(["update", "-qq"]).run().is_ok());
+    let update = ["update", "-qq", "-o", APT_RETRIES];
+    let fresh = *DONE.get_or_init(|| Command::new("apt-get").args(update).run().is_ok());
     ensure!(fresh, "apt-get update failed");
     Ok(())
 }
@@ -169,6 +170,7 @@ fn cargo_tool(name: &str, version: &str) -> Result<PathBuf> {
         .arg(&ours)
         .current_dir(&ours)
         .env_remove("CARGO_TARGET_DIR")
+        .env("CARGO_NET_RETRY", RETRIES)
         // A tool that runs for a second need not be built for a minute longer.
         .env("CARGO_PROFILE_RELEASE_LTO", "off")
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
@@ -194,7 +196,7 @@ pub(crate) fn wheel(name: &str, version: &str) -> Result<Option<PathBuf>> {
     let unpacked = home.join("unpacked");
     Command::new(&python)
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"])
-        .args(["--root-user-action=ignore", "--upgrade", "--target"])
+        .args(["--root-user-action=ignore", "--retries", RETRIES, "--upgrade", "--target"])
         .arg(&unpacked)
         .arg(&wheel)
         .run()?;
@@ -204,5 +206,9 @@ pub(crate) fn wheel(name: &str, version: &str) -> Result<Option<PathBuf>> {
     Ok(Some(program))
 }
 
+/// A registry that is busy for a moment is asked again.
+const RETRIES: &str = "8";
+/// The same, for Debian's.
+pub(crate) const APT_RETRIES: &str = "Acquire::Retries=8";
 const NEXTEST_VERSION: &str = "0.9.143";
 const DENY_VERSION: &str = "0.20.2";

@@ -48,7 +48,13 @@ fn send(object: &Object, world: &World, program: Program, time: Duration) -> Res
         object.run_live(program, frame.bytes(), COPIES)?;
     }
     let seconds = begun.elapsed().as_secs_f64();
-    let arrived = world.enter_clients(received)? - before;
+    // The last ones may still be on their way, and on a busy machine all of them.
+    let patience = Instant::now() + PATIENCE;
+    let mut arrived = world.enter_clients(received)? - before;
+    while arrived == 0 && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(1));
+        arrived = world.enter_clients(received)? - before;
+    }
     ensure!(arrived > 0, "none of the frames of {program:?} arrived at the far end");
     Ok((arrived, seconds))
 }
@@ -61,6 +67,8 @@ fn received() -> Result<u64> {
     Ok(packets.context("the far end of the wire is gone")?.parse()?)
 }
 
+/// How long the first frame may take.
+const PATIENCE: Duration = Duration::from_secs(5);
 const TURNS: usize = 6;
 /// A page comes round at most once in each batch, and loses a hop then; each call takes new pages.
 const COPIES: u32 = LIVE_BATCH * 200;
