@@ -1,9 +1,12 @@
 //! Which format a file is of.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{ldirectord, native, piranha, save};
 
 /// A format of configuration files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "&str", try_from = "String")]
 pub enum Format {
     /// `keepalived.conf`.
     Keepalived,
@@ -30,6 +33,17 @@ impl Format {
             Self::Ldirectord => "ldirectord",
             Self::IpvsadmSave => "ipvsadm",
             Self::Toml => "toml",
+        }
+    }
+
+    /// What it is, for people.
+    pub const fn described(self) -> &'static str {
+        match self {
+            Self::Keepalived => "`keepalived.conf`",
+            Self::LvsCf => "Piranha's `lvs.cf`",
+            Self::Ldirectord => "`ldirectord.cf`",
+            Self::IpvsadmSave => "What `ipvsadm -Sn` prints",
+            Self::Toml => "xlvs's own",
         }
     }
 
@@ -66,6 +80,22 @@ impl Format {
             return Some(Self::IpvsadmSave);
         }
         ldirectord::looks_like(line).then_some(Self::Ldirectord)
+    }
+}
+
+impl From<Format> for &'static str {
+    fn from(format: Format) -> Self {
+        format.name()
+    }
+}
+
+impl TryFrom<String> for Format {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        let names = Self::ALL.map(Self::name).join(", ");
+        let found = Self::ALL.into_iter().find(|format| format.name() == name);
+        found.ok_or_else(|| format!("no format `{name}`; there are {names}"))
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use clap::builder::PossibleValue;
 use serde::{Deserialize, Serialize};
+use xlvs_config::Format;
 
 /// How XDP is attached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
@@ -27,6 +29,29 @@ pub enum ByHand {
     Keep,
 }
 
+/// What a file is, on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FormatArg(pub Format);
+
+impl clap::ValueEnum for FormatArg {
+    fn value_variants<'a>() -> &'a [Self] {
+        const ALL: [FormatArg; Format::ALL.len()] = {
+            let mut all = [FormatArg(Format::Keepalived); Format::ALL.len()];
+            let mut at = 0;
+            while at < all.len() {
+                all[at] = FormatArg(Format::ALL[at]);
+                at += 1;
+            }
+            all
+        };
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.name()).help(self.0.described()))
+    }
+}
+
 /// Run the director of this network namespace.
 ///
 /// The daemon may be stopped, killed and replaced: what is in the kernel goes on forwarding, and
@@ -43,6 +68,10 @@ pub struct RunArgs {
     /// ipvsadm, or TOML. It is applied again on SIGHUP.
     #[arg(long, short = 'c', value_name = "FILE")]
     pub config: Option<PathBuf>,
+
+    /// What FILE is [default: what it looks like].
+    #[arg(long, value_enum, value_name = "FORMAT", requires = "config")]
+    pub format: Option<FormatArg>,
 
     /// What `@id` lines of the file are compared with [default: the host's name up to the first
     /// dot].

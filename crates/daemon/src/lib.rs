@@ -32,7 +32,7 @@ mod via;
 mod warnings;
 mod watchdog;
 
-pub use args::{ByHand, RunArgs, XdpMode};
+pub use args::{ByHand, FormatArg, RunArgs, XdpMode};
 pub use run::run;
 pub use site::ThisHost;
 pub use via::check_namespace;

@@ -34,7 +34,7 @@ use crate::{
     plane::Plane,
     server::{App, Listener, Peer, metrics_alone, router},
     settings::{Settings, boot_id, settle},
-    site::{Loaded, Options, RecordFile, Site, load},
+    site::{Loaded, Options, Reading, RecordFile, Site, load},
     store::Store,
     watchdog,
 };
@@ -100,10 +100,15 @@ pub(crate) fn run_with(
     }
 }
 
+/// How the file of `-c` is to be read.
+fn reading(args: &RunArgs) -> Reading {
+    Reading { format: args.format.map(|arg| arg.0), config_id: args.config_id.clone() }
+}
+
 /// The file of `-c`.
 fn read_config(args: &RunArgs) -> anyhow::Result<Option<Loaded>> {
     let Some(path) = &args.config else { return Ok(None) };
-    match load(path, args.config_id.as_deref()) {
+    match load(path, &reading(args)) {
         Ok(loaded) => Ok(Some(loaded)),
         Err(broken) => bail!("{}\n\n{}", broken.summary, broken.report.trim_end()),
     }
@@ -180,7 +185,7 @@ fn direct(
         loaded,
         options: Options {
             config: args.config.clone(),
-            config_id: args.config_id.clone(),
+            reading: reading(args),
             by_hand: args.by_hand,
             record: store.is_some().then(|| RecordFile::new(&args.state_dir, instance)),
             ..Options::default()

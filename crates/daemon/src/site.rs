@@ -44,7 +44,7 @@ use self::{
     record::Record,
 };
 pub(crate) use self::{
-    file::{Loaded, load},
+    file::{Loaded, Reading, load},
     record::RecordFile,
 };
 use crate::{args::ByHand, engine::Engine, owner::Owner, via::Path};
@@ -69,8 +69,8 @@ enum Command {
 pub(crate) struct Options {
     /// The file of `xlvs run -c`.
     pub(crate) config: Option<PathBuf>,
-    /// What `@id` lines are compared with.
-    pub(crate) config_id: Option<String>,
+    /// How it is to be read.
+    pub(crate) reading: Reading,
     /// What becomes of changes by hand.
     pub(crate) by_hand: ByHand,
     /// Where it is written down what is in force.
@@ -83,7 +83,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             config: None,
-            config_id: None,
+            reading: Reading::default(),
             by_hand: ByHand::default(),
             record: None,
             reconcile: RECONCILE_PERIOD,

@@ -5,6 +5,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 use anyhow::Context;
 use owo_colors::OwoColorize;
 use xlvs_api::{Applied, Apply, Confirm};
+use xlvs_daemon::FormatArg;
 use xlvs_model::Turn;
 
 use super::{
@@ -30,7 +31,12 @@ pub(super) struct Args {
     #[arg(long, value_name = "TIME")]
     confirm: Option<Span>,
 
-    /// What `@id` lines are compared with [default: as the daemon was started].
+    /// What FILE is [default: as it was read the last time if it is in force, else what it looks
+    /// like].
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format: Option<FormatArg>,
+
+    /// What `@id` lines are compared with [default: as the last time, or as the daemon was started].
     #[arg(long, value_name = "ID")]
     config_id: Option<String>,
 
@@ -61,6 +67,7 @@ impl Args {
             file: file.to_string_lossy().into_owned(),
             plan: self.plan,
             confirm_s: self.confirm.map(|span| span.0),
+            format: self.format.map(|arg| arg.0.name().to_owned()),
             config_id: self.config_id.clone(),
         };
         let applied = self.place.connect()?.apply(&what)?;
@@ -70,7 +77,10 @@ impl Args {
             Format::Table => write!(out, "{}", told(&applied))?,
         }
         if let Some(why) = applied.refused {
-            let hint = format!("see all that is to be said of it: xlvs check {}", file.display());
+            let format = self.format.map(|arg| format!(" --format {}", arg.0.name()));
+            let format = format.unwrap_or_default();
+            let hint =
+                format!("see all that is to be said of it: xlvs check {}{format}", file.display());
             return Err(Hinted::new(why, hint).into());
         }
         let differs = self.plan && !applied.differences.is_empty();

@@ -8,7 +8,7 @@ use std::{
 
 use serde::Serialize;
 use xlvs_config::{Config, Diagnostic, Report, Severity, load_as};
-use xlvs_daemon::ThisHost;
+use xlvs_daemon::{FormatArg, ThisHost};
 
 use crate::output::{self, Format, Output};
 
@@ -26,7 +26,7 @@ pub(crate) struct Args {
     config_id: Option<String>,
 
     /// What FILE is [default: what it looks like].
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<FormatArg>,
 
     /// Warnings count as errors.
@@ -35,34 +35,6 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     output: Output,
-}
-
-/// The formats that are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum FormatArg {
-    /// `keepalived.conf`.
-    Keepalived,
-    /// Piranha's `lvs.cf`.
-    #[value(name = "lvs.cf")]
-    LvsCf,
-    /// `ldirectord.cf`.
-    Ldirectord,
-    /// What `ipvsadm -Sn` prints.
-    Ipvsadm,
-    /// xlvs's own.
-    Toml,
-}
-
-impl FormatArg {
-    pub(super) const fn format(self) -> xlvs_config::Format {
-        match self {
-            Self::Keepalived => xlvs_config::Format::Keepalived,
-            Self::LvsCf => xlvs_config::Format::LvsCf,
-            Self::Ldirectord => xlvs_config::Format::Ldirectord,
-            Self::Ipvsadm => xlvs_config::Format::IpvsadmSave,
-            Self::Toml => xlvs_config::Format::Toml,
-        }
-    }
 }
 
 /// The answer as JSON.
@@ -78,7 +50,7 @@ impl Args {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let host = ThisHost::new(self.config_id.clone());
         let (config, report) =
-            load_as(self.format.map(FormatArg::format), &self.file.to_string_lossy(), &host);
+            load_as(self.format.map(|arg| arg.0), &self.file.to_string_lossy(), &host);
         let warned = self.strict && report.count(Severity::Warning) > 0;
         let ok = !report.has_errors() && !warned;
         let mut out = output::stdout();

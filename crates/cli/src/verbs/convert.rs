@@ -8,9 +8,8 @@ use std::{
 
 use anyhow::Context;
 use xlvs_config::{Severity, load_as, write};
-use xlvs_daemon::ThisHost;
+use xlvs_daemon::{FormatArg, ThisHost};
 
-use super::check::FormatArg;
 use crate::output;
 
 /// `xlvs convert FILE --to FORMAT`.
@@ -30,7 +29,7 @@ pub(crate) struct Args {
     out: Option<PathBuf>,
 
     /// What FILE is [default: what it looks like].
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<FormatArg>,
 
     /// What `@id` lines are compared with [default: the host's name up to the first dot].
@@ -53,7 +52,7 @@ impl Args {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let host = ThisHost::new(self.config_id.clone());
         let path = self.file.to_string_lossy();
-        let (config, report) = load_as(self.format.map(FormatArg::format), &path, &host);
+        let (config, report) = load_as(self.format.map(|arg| arg.0), &path, &host);
         let mut told = std::io::stderr().lock();
         write!(told, "{}", report.render(false))?;
         if report.has_errors() {

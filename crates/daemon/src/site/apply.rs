@@ -7,11 +7,12 @@ use std::{
 
 use tracing::{error, info, warn};
 use xlvs_api::{Actor, Applied, Apply, EventKind, Face};
+use xlvs_config::Format;
 use xlvs_model::{Change, Difference, Turn, Wanted, check_differences};
 
 use super::{
     Pending, Record, Runner,
-    file::{self, Loaded, load},
+    file::{self, Loaded, Reading, load},
     file_actor, split,
 };
 use crate::engine::{Engine, FileInForce, unix_ms};
@@ -19,8 +20,11 @@ use crate::engine::{Engine, FileInForce, unix_ms};
 impl Runner {
     /// `xlvs apply`.
     pub(super) async fn apply(&mut self, what: &Apply, by: &Actor) -> Applied {
-        let id = what.config_id.as_ref().or(self.options.config_id.as_ref());
-        let loaded = match load(Path::new(&what.file), id.map(String::as_str)) {
+        let reading = match self.reading(what) {
+            Ok(reading) => reading,
+            Err(why) => return Applied { refused: Some(why), ..Applied::default() },
+        };
+        let loaded = match load(Path::new(&what.file), &reading) {
             Ok(loaded) => loaded,
             Err(broken) => {
                 let refused = Some(format!("{}: nothing is changed", broken.summary));
@@ -57,6 +61,24 @@ impl Runner {
         applied
     }
 
+    /// How a file that is to be applied is read: as it is said; else as it was the last time, if it
+    /// is the one that is in force.
+    fn reading(&self, what: &Apply) -> Result<Reading, String> {
+        let known = self.known_reading(&what.file);
+        let format = match &what.format {
+            Some(name) => Some(Format::try_from(name.clone())?),
+            None => known.and_then(|reading| reading.format),
+        };
+        let config_id = known.unwrap_or(&self.options.reading).config_id.clone();
+        Ok(Reading { format, config_id: what.config_id.clone().or(config_id) })
+    }
+
+    /// How the file was read, if it is the one that is in force.
+    fn known_reading(&self, file: &str) -> Option<&Reading> {
+        let same = self.loaded.as_ref().filter(|loaded| loaded.in_force.file == file);
+        same.map(|loaded| &loaded.reading)
+    }
+
     /// The file of the daemon's start, or the one that was in force when the last daemon ended.
     /// What that one had not confirmed is taken back first.
     pub(crate) async fn begin(&mut self, loaded: Option<Loaded>) -> Result<(), String> {
@@ -68,6 +90,7 @@ impl Runner {
             let taken = self.engine.ask(move |e| e.take(&by, (&before, &[]), Vec::new())).await;
             taken.unwrap_or_else(|| Err("the engine is gone".to_owned()))?;
             self.record.in_force = self.record.file_before.take();
+            self.record.reading = std::mem::take(&mut self.record.reading_before);
         }
         if let Some(loaded) = loaded {
             let by = file_actor(&loaded.in_force);
@@ -78,7 +101,7 @@ impl Runner {
             self.follow(true).await;
             return Ok(());
         };
-        let trouble = match load(Path::new(&file), self.options.config_id.as_deref()) {
+        let trouble = match load(Path::new(&file), &self.record.reading.clone()) {
             Ok(loaded) => {
                 let by = file_actor(&loaded.in_force);
                 self.start_up(&loaded).await;
@@ -99,7 +122,9 @@ impl Runner {
             info!("there is no configuration file to apply again");
             return;
         };
-        let done = match load(&path, self.options.config_id.as_deref()) {
+        let known = self.known_reading(&path.to_string_lossy());
+        let reading = known.unwrap_or(&self.options.reading).clone();
+        let done = match load(&path, &reading) {
             Err(broken) => {
                 error!("{}", broken.report.trim_end());
                 Err(broken.summary)
@@ -281,13 +306,14 @@ impl Runner {
                 checked_servers: loaded.checked_servers(),
                 confirm_until_ms,
             });
+        let before = self.pending.as_ref().and_then(|pending| pending.loaded.as_ref());
+        let reading = |loaded: Option<&Loaded>| loaded.map(|l| l.reading.clone());
         self.record = Record {
             in_force: enforced,
+            reading: reading(self.loaded.as_ref()).unwrap_or_default(),
             before: self.pending.as_ref().map(|pending| pending.before.clone()),
-            file_before: self
-                .pending
-                .as_ref()
-                .and_then(|pending| Some(pending.loaded.as_ref()?.in_force.clone())),
+            file_before: before.map(|loaded| loaded.in_force.clone()),
+            reading_before: reading(before).unwrap_or_default(),
         };
         if let Some(path) = &self.options.record {
             path.save(&self.record);

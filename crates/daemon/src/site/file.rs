@@ -7,7 +7,8 @@ use std::{
     time::Duration,
 };
 
-use xlvs_config::{Config, Diagnostic, Severity};
+use serde::{Deserialize, Serialize};
+use xlvs_config::{Config, Diagnostic, Format, Severity};
 use xlvs_model::{
     Change, InForce,
     health::{Check, Common, Globals, Kind, LoadCheck, VirtualServer},
@@ -22,6 +23,8 @@ pub(crate) struct Loaded {
     pub(crate) config: Config,
     /// Its services, and where they are written.
     pub(crate) in_force: InForce,
+    /// How it was read, for the next time.
+    pub(crate) reading: Reading,
     /// What is to be told of it, as text.
     pub(crate) report: String,
     /// Warnings, each a line.
@@ -39,11 +42,23 @@ pub(crate) struct Broken {
     pub(crate) summary: String,
 }
 
+/// How a file is to be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Reading {
+    /// What it is; none: what it looks like.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) format: Option<Format>,
+    /// What `@id` lines are compared with; none: the host's name up to the first dot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) config_id: Option<String>,
+}
+
 /// Reads a file and all that it includes.
-pub(crate) fn load(path: &Path, config_id: Option<&str>) -> Result<Loaded, Broken> {
-    let host = ThisHost::new(config_id.map(ToOwned::to_owned));
+pub(crate) fn load(path: &Path, reading: &Reading) -> Result<Loaded, Broken> {
+    let host = ThisHost::new(reading.config_id.clone());
     let file = path.to_string_lossy().into_owned();
-    let (config, report) = xlvs_config::load(&file, &host);
+    let (config, report) = xlvs_config::load_as(reading.format, &file, &host);
     let text = report.render(false);
     let line = |d: &Diagnostic| match &d.place {
         Some(place) => format!("{}:{}: {}", place.file, place.line, d.message),
@@ -60,7 +75,8 @@ pub(crate) fn load(path: &Path, config_id: Option<&str>) -> Result<Loaded, Broke
     warnings
         .extend(idle(&config.globals).map(|word| format!("{file}: `{word}` has no effect yet")));
     let in_force = InForce::new(file, config.services.clone(), &config.virtual_servers);
-    Ok(Loaded { config, in_force, report: text, warnings, files: host.files() })
+    let (reading, files) = (reading.clone(), host.files());
+    Ok(Loaded { config, in_force, reading, report: text, warnings, files })
 }
 
 /// Settings of the whole that are read and that nobody acts on yet.

@@ -11,18 +11,24 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 use xlvs_model::{InForce, Wanted};
 
+use super::file::Reading;
+
 /// What is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Record {
     /// The file and its services.
     pub(crate) in_force: Option<InForce>,
+    /// How it was read.
+    pub(crate) reading: Reading,
     /// It waits to be confirmed: how its services were before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) before: Option<Vec<Wanted>>,
     /// And the file that was in force then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) file_before: Option<InForce>,
+    /// And how that was read.
+    pub(crate) reading_before: Reading,
 }
 
 /// Where it is kept.
@@ -96,7 +102,9 @@ mod tests {
             serde_json::from_str(r#"{"key":"tcp:10.0.0.1:80","scheduler":"rr"}"#).unwrap();
         let in_force = InForce::new("a.conf".into(), vec![service.clone()], &[]);
         let before = Some(vec![(service.key, None)]);
-        let record = Record { in_force: Some(in_force), before, file_before: None };
+        let reading =
+            Reading { format: Some(xlvs_config::Format::LvsCf), config_id: Some("main".into()) };
+        let record = Record { in_force: Some(in_force), before, reading, ..Record::default() };
         file.save(&record);
         assert_eq!(file.load(), record);
         fs::write(&file.0, b"{").unwrap();

@@ -38,7 +38,7 @@ impl Bench {
             ..Options::default()
         };
         let (site, mut runner) = Site::new(engine.clone(), options);
-        runner.begin(Some(load(&path, None).unwrap())).await.unwrap();
+        runner.begin(Some(load(&path, &Reading::default()).unwrap())).await.unwrap();
         tokio::spawn(runner.run());
         Self { folder, engine, site, _queues: (shifts, granted) }
     }
@@ -53,7 +53,7 @@ impl Bench {
 
     async fn apply(&self, plan: bool, confirm_s: Option<u64>) -> Applied {
         let file = self.path().to_string_lossy().into_owned();
-        let what = Apply { file, plan, confirm_s, config_id: None };
+        let what = Apply { file, plan, confirm_s, ..Apply::default() };
         self.site.apply(what, Actor::default()).await.unwrap()
     }
 
@@ -268,7 +268,7 @@ async fn the_next_daemon_knows_what_checks_found_and_what_happened() {
         found[0].server.state()
     };
     let (site, mut runner, engine, _queues) = start(0);
-    runner.begin(Some(load(&path, None).unwrap())).await.unwrap();
+    runner.begin(Some(load(&path, &Reading::default()).unwrap())).await.unwrap();
     tokio::spawn(runner.run());
     let down = async {
         while state(&engine).await != State::Down {
@@ -282,7 +282,7 @@ async fn the_next_daemon_knows_what_checks_found_and_what_happened() {
 
     // The next one asks in an hour for the first time.
     let (site, mut runner, engine, _queues) = start(3600);
-    runner.begin(Some(load(&path, None).unwrap())).await.unwrap();
+    runner.begin(Some(load(&path, &Reading::default()).unwrap())).await.unwrap();
     assert_eq!(state(&engine).await, State::Down, "from the start");
     tokio::spawn(runner.run());
     site.refresh().await;
@@ -333,7 +333,7 @@ async fn a_file_may_ask_for_more_at_the_start_and_at_the_end() {
         let engine = Engine::start(plane, Model::default(), Vec::new(), None, publish, wishes);
         let (engine, _) = Owner::start(engine.unwrap(), Duration::from_mins(1)).unwrap();
         let (site, mut runner) = Site::new(engine.clone(), options);
-        runner.begin(Some(load(&path, None).unwrap())).await.unwrap();
+        runner.begin(Some(load(&path, &Reading::default()).unwrap())).await.unwrap();
         assert_eq!(fs::read_to_string(&log).unwrap(), "startup\n", "{why}");
         tokio::spawn(runner.run());
         site.reload().await;
@@ -344,4 +344,41 @@ async fn a_file_may_ask_for_more_at_the_start_and_at_the_end() {
         let services = engine.ask(|e| e.services(None, false)).await.unwrap().unwrap();
         assert_eq!(services.len(), left, "{why}");
     }
+}
+
+/// A name that says another format than the file is of: what it was said to be is not forgotten.
+#[tokio::test]
+async fn a_file_is_read_as_it_was_said_to_be() {
+    let bench = Bench::start(&[(1, 1)], ByHand::Keep).await;
+    bench.site.stop(false).await;
+    let begin = async || {
+        let record = Some(RecordFile::new(bench.folder.path(), "default"));
+        let options = Options { record, ..Options::default() };
+        let (site, mut runner) = Site::new(bench.engine.clone(), options);
+        runner.begin(None).await.unwrap();
+        tokio::spawn(runner.run());
+        site
+    };
+    let path = bench.folder.path().join("site.toml");
+    let apply = async |site: &Site, format: Option<&str>| {
+        let (file, format) = (path.to_string_lossy().into_owned(), format.map(ToOwned::to_owned));
+        site.apply(Apply { file, format, ..Apply::default() }, Actor::default()).await.unwrap()
+    };
+    let site = begin().await;
+    write(&path, &[(2, 1)], "");
+    assert!(apply(&site, None).await.refused.is_some(), "it is no TOML");
+    let refused = apply(&site, Some("keepalivd")).await.refused.unwrap();
+    assert!(refused.contains("`keepalivd`") && refused.contains("lvs.cf, ldirectord"), "{refused}");
+    assert_eq!(apply(&site, Some("keepalived")).await.refused, None);
+    assert_eq!(bench.servers().await, "10.0.1.2=1");
+    write(&path, &[(3, 1)], "");
+    assert_eq!(apply(&site, None).await.refused, None, "as it was said before");
+    assert_eq!(bench.servers().await, "10.0.1.3=1");
+    write(&path, &[(4, 1)], "");
+    site.reload().await;
+    assert_eq!(bench.servers().await, "10.0.1.4=1");
+    site.stop(false).await;
+    write(&path, &[(5, 1)], "");
+    begin().await;
+    assert_eq!(bench.servers().await, "10.0.1.5=1", "the next daemon knows it, too");
 }

@@ -260,7 +260,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lvs.cf");
         std::fs::write(&path, text).unwrap();
-        let config = crate::site::load(&path, None).unwrap().config;
+        let config = crate::site::load(&path, &crate::site::Reading::default()).unwrap().config;
         let short = |of: &ActiveAddress| {
             format!("{}/{} {}", of.address, bits(of), of.label.as_deref().unwrap_or("-"))
         };

@@ -30,7 +30,7 @@ impl Ldirectord {
         let (site, mut runner) = Site::new(engine.clone(), options);
         let this = Self { folder, engine, site, _queues: (shifts, granted) };
         this.write(more, 2);
-        runner.begin(Some(load(&path, None).unwrap())).await.unwrap();
+        runner.begin(Some(load(&path, &Reading::default()).unwrap())).await.unwrap();
         tokio::spawn(runner.run());
         this
     }
