@@ -14,8 +14,8 @@ pub struct Apply {
     /// It is taken back after so many seconds, unless [`Confirm`] comes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm_s: Option<u64>,
-    /// What the file is, by the name that `xlvs apply --format` takes; none: as it was read the last
-    /// time if it is the one in force, else what it looks like.
+    /// What the file is, by the name that `xlvs apply --format` takes; none: as it was read the
+    /// last time if it is the one in force, else what it looks like.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
     /// What `@id` lines are compared with; none: as it was read the last time if it is the one in

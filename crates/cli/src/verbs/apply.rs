@@ -36,7 +36,8 @@ pub(super) struct Args {
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<FormatArg>,
 
-    /// What `@id` lines are compared with [default: as the last time, or as the daemon was started].
+    /// What `@id` lines are compared with [default: as the last time, or as the daemon was
+    /// started].
     #[arg(long, value_name = "ID")]
     config_id: Option<String>,
 

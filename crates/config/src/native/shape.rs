@@ -11,8 +11,10 @@ pub(super) fn written(config: &Config) -> Value {
     let mut file = Map::new();
     let services = bare["virtual_servers"].as_array().into_iter().flatten();
     let services: Vec<Value> = services.map(|of| service(of, &bare["services"])).collect();
-    if bare["globals"] != json!(xlvs_model::health::Globals::default()) {
-        file.insert("global".into(), bare["globals"].clone());
+    let mut global = bare["globals"].clone();
+    subtract(&mut global, &json!(xlvs_model::health::Globals::default()));
+    if global.as_object().is_some_and(|global| !global.is_empty()) {
+        file.insert("global".into(), global);
     }
     for (key, name) in [("ssl", "ssl"), ("vrrp", "vrrp")] {
         let default = Config::default().bare();
@@ -28,6 +30,19 @@ pub(super) fn written(config: &Config) -> Value {
         file["exact"] = bare["services"].clone();
     }
     file
+}
+
+/// Leaves out what is so without being said.
+fn subtract(value: &mut Value, default: &Value) {
+    let (Value::Object(table), Value::Object(default)) = (value, default) else { return };
+    table.retain(|key, value| {
+        let Some(default) = default.get(key) else { return true };
+        if default.is_object() && value.is_object() {
+            subtract(value, default);
+            return value.as_object().is_some_and(|table| !table.is_empty());
+        }
+        value != default
+    });
 }
 
 fn service(of: &Value, services: &Value) -> Value {
