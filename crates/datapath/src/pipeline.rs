@@ -17,9 +17,9 @@ use crate::{
     sip::sip,
     state,
     tables::{
-        CONN_DEAD, CONN_NO_OUTPUT, CONN_REPLY, Conn, ConnKey, DEST_QUIESCED, Dest, HOP_LOCAL,
-        HOP_NEIGHBOUR, Hop, METHOD_MASQ, METHOD_TUNNEL, SETTING_REMOVED, ServiceKey, Settings,
-        Stats, TUNNEL_OVERHEAD, Word,
+        CONN_DEAD, CONN_NO_OUTPUT, CONN_REPLY, Conn, ConnKey, DEST_LEAVING, DEST_QUIESCED, Dest,
+        HOP_LOCAL, HOP_NEIGHBOUR, Hop, METHOD_MASQ, METHOD_TUNNEL, SETTING_REMOVED, ServiceKey,
+        Settings, Stats, TUNNEL_OVERHEAD, Word,
     },
     template,
 };
@@ -197,6 +197,7 @@ pub(crate) fn is_over<P: Packet, T: Tables>(
             no_output: word.has(CONN_NO_OUTPUT),
             is_controlled: c.hop.get() != 0,
             is_quiesced: dest.flags & DEST_QUIESCED != 0,
+            is_leaving: dest.flags & DEST_LEAVING != 0,
         };
         if s.policy.begins_anew(closing) {
             return true;

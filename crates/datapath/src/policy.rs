@@ -16,7 +16,7 @@ pub use self::{
     defence::{Defence, DefenceModes, Suspicion, defence, drop_packet, suspicion, trickle_odds},
 };
 use crate::{
-    state::{CLOSE, FIN_WAIT, TIME_WAIT},
+    state::{CLOSE, FIN_WAIT, TIME_WAIT, is_active},
     tables::{DEST_RESET, ServiceKey},
 };
 
@@ -66,7 +66,7 @@ pub const POLICY_ACCESS: u32 = 1 << 13;
 pub const POLICY_SERVICES: u32 = 1 << 14;
 
 /// What is known of a connection to which a SYN came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Closing {
     /// Its state.
     pub state: u8,
@@ -76,6 +76,8 @@ pub struct Closing {
     pub is_controlled: bool,
     /// Its server's weight is 0.
     pub is_quiesced: bool,
+    /// Its server leaves its service.
+    pub is_leaving: bool,
 }
 
 impl Policy {
@@ -108,6 +110,10 @@ impl Policy {
     #[inline(always)]
     pub const fn begins_anew(&self, old: Closing) -> bool {
         if self.has(POLICY_EXPIRE_NODEST) && old.is_quiesced {
+            return true;
+        }
+        // It goes once its last active connection is over: none may begin behind that look.
+        if old.is_leaving && !is_active(old.state) {
             return true;
         }
         if !self.has(POLICY_REUSE) || old.is_controlled {

@@ -8,7 +8,9 @@ use xlvs_datapath::{
         POLICY_SLOPPY_TCP, ServicePolicy, network_mask,
     },
     state,
-    tables::{CONN_TIMED, DEST_QUIESCED, METER_CONNECTIONS, METER_DROPS, SETTING_REMOVED},
+    tables::{
+        CONN_TIMED, DEST_LEAVING, DEST_QUIESCED, METER_CONNECTIONS, METER_DROPS, SETTING_REMOVED,
+    },
 };
 use xlvs_sched::Scheduler;
 
@@ -55,6 +57,23 @@ fn reuse() -> Vec<Row> {
     rows.push(goes("a SYN of a known connection to a quiesced server", quiesced(both), &syn, 0));
     let says = "with expire_nodest_conn it goes elsewhere";
     rows.push(goes(says, quiesced(both | POLICY_EXPIRE_NODEST), &syn, 1));
+    let leaving = |state, flags| {
+        known(state, flags).but(|g| g.dests[0].flags |= DEST_QUIESCED | DEST_LEAVING)
+    };
+    for (state, name, slot) in [
+        (state::TIME_WAIT, "TIME_WAIT", 1),
+        (state::CLOSE, "CLOSE", 1),
+        (state::FIN_WAIT, "FIN_WAIT", 1),
+        (state::CLOSE_WAIT, "CLOSE_WAIT", 1),
+        (state::LAST_ACK, "LAST_ACK", 1),
+        (state::ESTABLISHED, "ESTABLISHED", 0),
+        (state::SYN_RECV, "SYN_RECV", 0),
+    ] {
+        for flags in [0, POLICY_REUSE] {
+            let says = format!("a server that is leaving: a SYN meets {name}, policy {flags:#x}");
+            rows.push(goes(&says, leaving(state, flags), &syn, slot));
+        }
+    }
     let says = "where the server is not quiesced it does not";
     rows.push(goes(says, known(state::ESTABLISHED, both | POLICY_EXPIRE_NODEST), &syn, 0));
     rows

@@ -13,6 +13,9 @@ use super::{Runner, file_actor};
 pub(super) struct Leaving {
     pub(super) service: ServiceKey,
     pub(super) server: xlvs_model::Server,
+    /// It stays until then, for a newcomer whose packet was already on its way through the program
+    /// and is not counted yet.
+    pub(super) from: Instant,
     /// It goes then, whoever is still connected.
     pub(super) until: Instant,
 }
@@ -36,11 +39,12 @@ impl Runner {
         let again = wanted.clone();
         let softened = self.engine.ask(move |engine| engine.soften(again)).await;
         let Some((wanted, going)) = softened else { return wanted };
-        let until = Instant::now() + GOES_WITHIN;
+        let now = Instant::now();
+        let (from, until) = (now + SETTLES_WITHIN, now + GOES_WITHIN);
         for (service, server) in going {
             let known = |l: &Leaving| (l.service, l.server.key) == (service, server.key);
             if !self.leaving.iter().any(known) {
-                self.leaving.push(Leaving { service, server, until });
+                self.leaving.push(Leaving { service, server, from, until });
             }
         }
         wanted
@@ -61,16 +65,18 @@ impl Runner {
 
     /// Deletes those whose last connection is gone, or whose time is up.
     pub(super) async fn see_off(&mut self) {
-        if self.leaving.is_empty() {
+        // Before the question, so that what is settled was so when it was asked.
+        let now = Instant::now();
+        if self.leaving.iter().all(|leaving| now < leaving.from) {
             return;
         }
         let asked: Vec<(ServiceKey, ServerKey)> =
             self.leaving.iter().map(|l| (l.service, l.server.key)).collect();
         let busy = self.engine.ask(move |engine| engine.busy(&asked)).await.unwrap_or_default();
-        let now = Instant::now();
         let (stay, go): (Vec<Leaving>, Vec<Leaving>) =
             self.leaving.drain(..).partition(|leaving| {
-                now < leaving.until && busy.contains(&(leaving.service, leaving.server.key))
+                let is_busy = busy.contains(&(leaving.service, leaving.server.key));
+                now < leaving.from || now < leaving.until && is_busy
             });
         self.leaving = stay;
         if go.is_empty() {
@@ -92,5 +98,8 @@ impl Runner {
     }
 }
 
+/// A program runs for some microseconds, and is interrupted for longer on a host that is short of
+/// processors.
+const SETTLES_WITHIN: Duration = Duration::from_millis(500);
 /// Whoever is still connected then is cut off.
 const GOES_WITHIN: Duration = Duration::from_mins(1);

@@ -13,8 +13,8 @@ fn policy(flags: u32) -> Policy {
 #[test]
 fn a_syn_begins_anew_where_the_kernel_lets_it() {
     let (one, two) = (POLICY_REUSE, POLICY_REUSE | POLICY_REUSE_FIN_WAIT);
-    let old =
-        |state, no_output| Closing { state, no_output, is_controlled: false, is_quiesced: false };
+    let old = |state, no_output| Closing { state, no_output, ..Closing::default() };
+    let leaving = |state| Closing { is_controlled: true, is_leaving: true, ..old(state, false) };
     for (flags, closing, expected, why) in [
         (0, old(TIME_WAIT, false), false, "mode 0: the old server"),
         (one, old(TIME_WAIT, false), true, "mode 1"),
@@ -29,6 +29,8 @@ fn a_syn_begins_anew_where_the_kernel_lets_it() {
         (0, Closing { is_quiesced: true, ..old(ESTABLISHED, true) }, false, "quiesced, but kept"),
         (EXPIRE, Closing { is_quiesced: true, ..old(ESTABLISHED, true) }, true, "quiesced"),
         (EXPIRE, old(ESTABLISHED, true), false, "not quiesced"),
+        (0, leaving(TIME_WAIT), true, "who leaves takes nobody, whatever controls the old one"),
+        (0, leaving(SYN_RECV), false, "said again"),
     ] {
         assert_eq!(policy(flags).begins_anew(closing), expected, "{why}: {closing:?}");
     }
