@@ -210,6 +210,12 @@ pub(crate) const PACKETS: &[Mutant] = &[
         "TIME_WAIT | CLOSE => true",
         "TIME_WAIT => true",
     ),
+    mutant(
+        "a SYN comes back to a server that is leaving",
+        POLICY,
+        "old.is_leaving && !is_active(old.state)",
+        "false",
+    ),
     mutant("a SYN begins another in the place of a template's", POLICY, "|| old.is_controlled", ""),
     mutant(
         "a quiesced server keeps its connections with expire_nodest_conn",
