@@ -2,19 +2,26 @@
 
 use std::{fmt, net::IpAddr, ops::Range};
 
-/// What the host brings, so that nothing here touches a file, a clock or the environment.
+/// What the host brings, so that nothing here touches a file, a clock or the environment. What is
+/// not said is not there: no other files, no variables, no names of hosts, and no chance.
 pub trait Host {
     /// The bytes of a file; the error is told to the user as it is.
     fn read(&self, path: &str) -> Result<Vec<u8>, String>;
 
     /// The names of the files in a folder (empty: the working one); those of folders end with `/`.
-    fn list(&self, folder: &str) -> Vec<String>;
+    fn list(&self, _folder: &str) -> Vec<String> {
+        Vec::new()
+    }
 
     /// A variable of the environment, for `${_ENV NAME}`.
-    fn environment(&self, name: &str) -> Option<String>;
+    fn environment(&self, _name: &str) -> Option<String> {
+        None
+    }
 
     /// A number from `low` to `high`, for `${_RANDOM}`.
-    fn random(&self, low: u32, high: u32) -> u32;
+    fn random(&self, low: u32, _high: u32) -> u32 {
+        low
+    }
 
     /// The address of a host by its name, of IPv6 or of IPv4; none: it is not known. Formats whose
     /// own programs look names up ask for it.
@@ -45,18 +52,6 @@ impl Host for OneFile<'_> {
     fn read(&self, path: &str) -> Result<Vec<u8>, String> {
         let found = (path == self.path).then(|| self.text.to_vec());
         found.ok_or_else(|| "No such file or directory".to_owned())
-    }
-
-    fn list(&self, _folder: &str) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn environment(&self, _name: &str) -> Option<String> {
-        None
-    }
-
-    fn random(&self, low: u32, _high: u32) -> u32 {
-        low
     }
 
     fn config_id(&self) -> &'static str {

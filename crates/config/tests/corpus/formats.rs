@@ -57,18 +57,6 @@ impl Host for Named<'_> {
         (path == NAME).then(|| self.0.to_vec()).ok_or_else(|| "No such file or directory".into())
     }
 
-    fn list(&self, _folder: &str) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn environment(&self, _name: &str) -> Option<String> {
-        None
-    }
-
-    fn random(&self, low: u32, _high: u32) -> u32 {
-        low
-    }
-
     /// Names that begin with a letter are known, but for `nobody`.
     fn address(&self, name: &str, v6: bool) -> Option<IpAddr> {
         let known = name.starts_with(|c: char| c.is_ascii_alphabetic()) && name != "nobody";

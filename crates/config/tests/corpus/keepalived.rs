@@ -36,10 +36,6 @@ impl Host for InMemory<'_> {
         (name == "HOME").then(|| "/var/empty".to_owned())
     }
 
-    fn random(&self, low: u32, _high: u32) -> u32 {
-        low
-    }
-
     fn config_id(&self) -> &'static str {
         "main"
     }

@@ -42,10 +42,6 @@ impl Host for InMemory {
         (name == "HOME").then(|| "/root".to_owned())
     }
 
-    fn random(&self, low: u32, _high: u32) -> u32 {
-        low
-    }
-
     fn config_id(&self) -> &'static str {
         "main"
     }
