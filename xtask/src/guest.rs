@@ -207,7 +207,7 @@ sync; echo o > /proc/sysrq-trigger; sleep 60
 const UP: &str = "guest: up";
 const ENDED: &str = "guest: ended ";
 const BOOT_TRIES: u32 = 4;
-const BOOT_LIMIT: Duration = Duration::from_mins(1);
+const BOOT_LIMIT: Duration = Duration::from_mins(2);
 const GUEST_MIB: &str = "1536";
 /// The clock settings keep a loaded host's emulation from stalling at calibration.
 const COMMAND_LINE: &str = "console=ttyS0 quiet panic=-1 mitigations=off nokaslr \

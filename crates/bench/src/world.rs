@@ -144,17 +144,22 @@ impl World {
 fn warm_neighbour() -> Result<()> {
     let socket = UdpSocket::bind((DIRECTOR, 0))?;
     let (gateway, known) = (GATEWAY.to_string(), "0x2");
-    for _ in 0..100 {
+    for _ in 0..ASKED {
         socket.send_to(b"?", (GATEWAY, 9)).context("send to the gateway")?;
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(BETWEEN);
         let table = fs::read_to_string("/proc/thread-self/net/arp")?;
         let mut fields = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
         if fields.any(|f| f.first() == Some(&&*gateway) && f.get(2) == Some(&known)) {
             return Ok(());
         }
     }
-    bail!("the gateway {gateway} did not answer for five seconds")
+    bail!("the gateway {gateway} did not answer for {:?}", BETWEEN * ASKED)
 }
+
+/// How often the gateway is asked for.
+const ASKED: u32 = 600;
+/// What lies between.
+const BETWEEN: Duration = Duration::from_millis(50);
 
 /// Fills the tables: three services by wlc.
 pub(crate) fn furnish(object: &mut Object, ifindex: u32) -> Result<()> {
