@@ -70,12 +70,16 @@ impl Tool<'_> {
                 format!("IP Virtual Server version 1.2.1 (size={size})\n{}{services}", page.title())
             }
             Listing::Service(key) => {
-                let services = services_for(list.figures, director)?;
-                let Some(service) = services.iter().find(|s| s.key == key) else {
-                    return Ok(None);
+                // Only one listing takes a walk over all connections, and tells of all services.
+                let service = match list.figures {
+                    Figures::Persistence => {
+                        director.services_and_clients()?.into_iter().find(|s| s.key == key)
+                    }
+                    _ => director.service(&key)?,
                 };
+                let Some(service) = service else { return Ok(None) };
                 let mut text = page.title().to_owned();
-                page.service(service, &mut text);
+                page.service(&service, &mut text);
                 text
             }
             Listing::Connections => {
@@ -99,7 +103,7 @@ impl Tool<'_> {
     }
 }
 
-/// Only one listing shows what takes a walk over all connections.
+/// All of them.
 fn services_for(
     figures: Figures,
     director: &mut dyn Director,
