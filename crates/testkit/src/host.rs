@@ -47,6 +47,7 @@ impl Host {
         for (key, value) in QUIET {
             host.sysctl_if_there(key, value)?;
         }
+        host.sysctl_if_there("net.core.rps_default_mask", &all_processors())?;
         Ok(host)
     }
 
@@ -168,6 +169,17 @@ impl Host {
     pub fn capture(&self, interface: &str) -> Result<Capture> {
         self.enter(|| Capture::start(interface))?
     }
+}
+
+/// The processors among which the flows that a host receives are spread. All of one flow comes to
+/// one of them, as a network card with several queues has it. Over a bare veth whichever processor
+/// sent a packet receives it, and where two get the last segment of a handshake and the request
+/// behind it at once, kernels up to 6.18 may find no socket for one of them and reset the
+/// connection (`inet_ehash_insert`): one of some hundred thousand.
+fn all_processors() -> String {
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    // The first group of a list of masks; more than 32 are not needed.
+    format!("{:x}", u32::MAX >> (32 - count.clamp(1, 32)))
 }
 
 fn sysctl_path(key: &str) -> PathBuf {

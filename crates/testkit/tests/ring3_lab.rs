@@ -45,6 +45,27 @@ fn connect(source: SocketAddr, target: SocketAddr) -> TcpStream {
     socket.into()
 }
 
+/// As by a network card with several queues: else two processors that get an ACK and a request of
+/// one connection at once reset it now and then.
+#[test]
+fn a_flow_is_received_by_one_processor() {
+    if skipped() {
+        return;
+    }
+    let lab = Lab::build(&Plan::one_arm(1, 1)).unwrap();
+    let processors = std::thread::available_parallelism().unwrap().get();
+    for host in lab.hosts() {
+        let queue = "/sys/class/net/eth0/queues/rx-0/rps_cpus";
+        let mut command = Command::new("ip");
+        let said =
+            command.args(["netns", "exec", host.namespace(), "cat", queue]).output().unwrap();
+        let mask = String::from_utf8(said.stdout).unwrap();
+        let group = mask.trim().rsplit(',').next().unwrap();
+        let spread = u32::from_str_radix(group, 16).unwrap().count_ones();
+        assert_eq!(spread as usize, processors.min(32), "{}: {mask}", host.name());
+    }
+}
+
 #[test]
 fn packets_pass_in_every_topology() {
     if skipped() {
