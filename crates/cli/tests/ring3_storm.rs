@@ -288,10 +288,7 @@ const HELD: u16 = 2100;
 /// Servers keep a neighbour for each of them, and the kernel has room for 1024 in all namespaces.
 const CLIENTS: u16 = 50;
 const TALKS: usize = 20;
-/// Between rounds of requests. Some hundred a second are enough to meet every reload. At thousands
-/// the last segment of a handshake and the first of a request, sent from two processors, now and
-/// then reach a server's kernel at once and in the wrong order, and it answers one request of some
-/// hundred thousand with a reset that is not the director's.
+/// Between rounds of requests: some hundred a second are enough to meet every reload.
 const BREATH: Duration = Duration::from_millis(200);
 const RELOADS: usize = 100;
 /// A hundred of these are well under a minute.

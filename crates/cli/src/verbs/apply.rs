@@ -64,11 +64,12 @@ impl Args {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let file = std::path::absolute(&self.file)
             .with_context(|| format!("cannot find {}", self.file.display()))?;
+        let format = self.format.map(|arg| arg.0.name());
         let what = Apply {
             file: file.to_string_lossy().into_owned(),
             plan: self.plan,
             confirm_s: self.confirm.map(|span| span.0),
-            format: self.format.map(|arg| arg.0.name().to_owned()),
+            format: format.map(ToOwned::to_owned),
             config_id: self.config_id.clone(),
         };
         let applied = self.place.connect()?.apply(&what)?;
@@ -78,8 +79,7 @@ impl Args {
             Format::Table => write!(out, "{}", told(&applied))?,
         }
         if let Some(why) = applied.refused {
-            let format = self.format.map(|arg| format!(" --format {}", arg.0.name()));
-            let format = format.unwrap_or_default();
+            let format = format.map(|name| format!(" --format {name}")).unwrap_or_default();
             let hint =
                 format!("see all that is to be said of it: xlvs check {}{format}", file.display());
             return Err(Hinted::new(why, hint).into());

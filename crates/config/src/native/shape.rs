@@ -7,17 +7,16 @@ use crate::Config;
 
 /// The file's tables.
 pub(super) fn written(config: &Config) -> Value {
-    let bare = config.bare();
+    let (bare, default) = (config.bare(), Config::default().bare());
     let mut file = Map::new();
     let services = bare["virtual_servers"].as_array().into_iter().flatten();
     let services: Vec<Value> = services.map(|of| service(of, &bare["services"])).collect();
     let mut global = bare["globals"].clone();
-    subtract(&mut global, &json!(xlvs_model::health::Globals::default()));
+    subtract(&mut global, &default["globals"]);
     if global.as_object().is_some_and(|global| !global.is_empty()) {
         file.insert("global".into(), global);
     }
     for (key, name) in [("ssl", "ssl"), ("vrrp", "vrrp")] {
-        let default = Config::default().bare();
         if bare.get(key).is_some_and(|value| default.get(key) != Some(value)) {
             file.insert(name.into(), bare[key].clone());
         }
